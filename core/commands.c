@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/commands.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "core/delivery.h"
+#include "core/link.h"
+#include "core/status.h"
+#include "ipc/memfd.h"
+
+/* BSD's EX_TEMPFAIL: the agent cannot run it now; the command itself is not at fault. */
+#define STATUS_TRY_LATER 75
+
+/* Undelivered entries at which the session is no longer read, and at which it is again. */
+#define OPEN_MOST   (2 * LIMIT_QUEUE_COUNT)
+#define OPEN_RESUME LIMIT_QUEUE_COUNT
+
+static void pause_session(struct core *core, bool paused)
+{
+    if (link_channel(core))
+        channel_pause(link_channel(core), paused);
+}
+
+static void answer_with(struct core *core, struct entry *e, int status, const char *text)
+{
+    struct content output;
+    if (!content_of_span(&output, span_of(text)))
+        output = content_empty();
+    ledger_set_output(&core->ledger, e, &output);
+    ledger_drop_text(&core->ledger, e);
+    e->status = status;
+    ledger_move(&core->ledger, e, ENTRY_READY);
+}
+
+static void repeated(struct core *core, struct entry *e, const struct content *text)
+{
+    core->counters.repeated++;
+    if (!ledger_same_text(&core->ledger, e, text)) {
+        core->counters.refused++;
+        log_warn("a command request repeats an id with another text: refused, not run");
+        return;
+    }
+    if (e->state != ENTRY_DELIVERED) {
+        log_info("a command request was delivered again: its result will answer both");
+        return;
+    }
+    log_info("a command request was delivered again: answered with its result, not run again");
+    ledger_revive(&core->ledger, e);
+    if (e->forgotten)
+        answer_with(
+            core, e, STATUS_TRY_LATER,
+            "tw-agent: this command has run and its result was delivered; it is no longer kept\n");
+}
+
+static void admit(struct core *core, struct entry *e)
+{
+    const struct ledger *l = &core->ledger;
+    core->counters.received++;
+    if (core->stopping)
+        answer_with(core, e, STATUS_TRY_LATER,
+                    "tw-agent: the agent is being stopped; the command was not run\n");
+    else if (l->counts[ENTRY_QUEUED] > LIMIT_QUEUE_COUNT || l->text_bytes > LIMIT_QUEUE_BYTES)
+        answer_with(core, e, STATUS_TRY_LATER,
+                    "tw-agent: the agent is full; the command was not run\n");
+}
+
+enum verdict commands_request(struct core *core, const struct msg_command *m, int *fd)
+{
+    struct content text;
+    size_t size;
+    if (*fd >= 0 && (m->text.len != 0 || !memfd_check(*fd, LIMIT_PAYLOAD, &size)))
+        return VERDICT_HOSTILE;
+    if (*fd >= 0)
+        content_take(&text, fd, size);
+    else if (!content_of_span(&text, m->text))
+        return VERDICT_OK;
+    struct entry *e = ledger_find(&core->ledger, m->id);
+    if (e) {
+        repeated(core, e, &text);
+    } else if ((e = ledger_add(&core->ledger, m->id, &text))) {
+        admit(core, e);
+    } else {
+        log_error("no memory for a command request: it is not answered");
+    }
+    content_finish(&text);
+    if (ledger_open_count(&core->ledger) > OPEN_MOST)
+        pause_session(core, true);
+    commands_pump(core);
+    delivery_pump(core);
+    status_changed(core);
+    return VERDICT_OK;
+}
+
+static bool give_to_exec(struct core *core, struct entry *e)
+{
+    struct msg_run m = {.ticket = e->ticket};
+    int made = -1, fd = -1;
+    bool failed = false;
+    if (e->text.len <= LIMIT_INLINE_TEXT && e->text.fd < 0)
+        m.text = (struct span){e->text.bytes, e->text.len};
+    else
+        fd = content_fd(&e->text, &made, &failed);
+    int rc = failed ? -1 : send_run(core->exec, &m, fd);
+    if (made >= 0)
+        close(made);
+    return rc == 0;
+}
+
+void commands_pump(struct core *core)
+{
+    struct ledger *l = &core->ledger;
+    struct entry *e;
+    while (core->exec_ready && l->counts[ENTRY_RUNNING] < core->config.max_commands &&
+           l->output_bytes <= core->config.max_results_memory &&
+           (e = TAILQ_FIRST(&l->lists[ENTRY_QUEUED]))) {
+        if (!give_to_exec(core, e))
+            return; /* the channel's queue is full: a finished command pumps again */
+        core->counters.started++;
+        ledger_drop_text(l, e);
+        ledger_move(l, e, ENTRY_RUNNING);
+    }
+    if (ledger_open_count(l) < OPEN_RESUME)
+        pause_session(core, false);
+}
+
+bool commands_idle(const struct core *core)
+{
+    const size_t *n = core->ledger.counts;
+    return n[ENTRY_QUEUED] + n[ENTRY_RUNNING] + n[ENTRY_SEARCHING] == 0;
+}
+
+static void ready(struct core *core, struct entry *e)
+{
+    ledger_move(&core->ledger, e, ENTRY_READY);
+    delivery_pump(core);
+    if (e->state == ENTRY_READY)
+        content_settle(&e->output, CONTENT_SMALL);
+    commands_pump(core);
+    status_changed(core);
+    core_check_stop(core);
+}
+
+static void note_dropped(struct core *core, uint64_t dropped)
+{
+    log_warn("a command's output exceeded --max-output (%llu bytes): %llu bytes were cut off",
+             (unsigned long long)core->config.max_output, (unsigned long long)dropped);
+}
+
+static enum verdict on_finished(void *context, const struct msg_finished *m, int *fd)
+{
+    struct core *core = context;
+    struct entry *e = ledger_by_ticket(&core->ledger, ENTRY_RUNNING, m->ticket);
+    struct content output = content_empty();
+    size_t size;
+    if (!e || (*fd >= 0 && !memfd_check(*fd, LIMIT_OUTPUT, &size)))
+        return VERDICT_HOSTILE;
+    core->counters.finished++;
+    if (*fd >= 0)
+        content_take(&output, fd, size);
+    e->status = (int)m->status;
+    ledger_set_output(&core->ledger, e, &output);
+    if (m->dropped > 0)
+        note_dropped(core, m->dropped);
+    if (e->output.len == 0) {
+        ready(core, e); /* nothing to search */
+        return VERDICT_OK;
+    }
+    struct msg_search search = {.ticket = e->ticket};
+    ledger_move(&core->ledger, e, ENTRY_SEARCHING);
+    if (send_search(core->parent, &search, e->output.fd) != 0) {
+        log_error("the parent does not take a result to search");
+        event_base_loopbreak(core->base);
+    }
+    commands_pump(core);
+    return VERDICT_OK;
+}
+
+enum verdict commands_searched(struct core *core, const struct msg_search_result *m)
+{
+    struct entry *e = ledger_by_ticket(&core->ledger, ENTRY_SEARCHING, m->ticket);
+    if (!e)
+        return VERDICT_HOSTILE;
+    if (m->found) {
+        core->counters.withheld++;
+        log_error("ALARM: a command's output contains the owner's token: the output is withheld; "
+                  "replace the token and "
+                  "find out how the command could read it");
+        struct content text;
+        if (!content_of_span(
+                &text,
+                span_of(
+                    "tw-agent: the output was withheld: it contains the agent's access token\n")))
+            text = content_empty();
+        ledger_set_output(&core->ledger, e, &text);
+    }
+    ready(core, e);
+    return VERDICT_OK;
+}
+
+static enum verdict on_exec_ready(void *context, const struct msg_exec_ready *m, int *fd)
+{
+    struct core *core = context;
+    (void)fd;
+    if (!span_copy(core->work_dir, sizeof core->work_dir, m->work_dir))
+        return VERDICT_HOSTILE;
+    core->exec_ready = true;
+    log_debug("commands run in %s", core->work_dir);
+    link_exec_ready(core);
+    commands_pump(core);
+    return VERDICT_OK;
+}
+
+static enum verdict on_exec_unready(void *context, const struct msg_exec_unready *m, int *fd)
+{
+    struct core *core = context;
+    (void)fd;
+    log_error("work directory '%.*s': %s; create it, or name another with --work-dir",
+              (int)m->work_dir.len, m->work_dir.data, strerror((int)m->error));
+    core_finish(core, 3);
+    return VERDICT_OK;
+}
+
+const struct channel_handlers exec_handlers = {
+    .exec_ready = on_exec_ready,
+    .exec_unready = on_exec_unready,
+    .finished = on_finished,
+};

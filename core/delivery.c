@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/delivery.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "core/commands.h"
+#include "core/link.h"
+#include "core/status.h"
+
+/* Results given to the session and not yet written: more would only move the queue into its memory.
+ */
+#define WINDOW 8
+/* Unproven bytes at which heartbeats go out ahead of their time. */
+#define UNPROVEN_MUCH (1024 * 1024)
+/* A result that was on its way this often when the connection ended is taken for the reason. */
+#define DROPS_MOST 3
+
+static void shorten(struct core *core, struct entry *e)
+{
+    char text[160];
+    struct content output;
+    snprintf(text, sizeof text,
+             "tw-agent: the result (%zu bytes, exit status %d) was on its way when %u connections "
+             "ended; it is left out\n",
+             e->output.len, e->status, e->drops);
+    log_warn("a result of %zu bytes was on its way at %u drops: a short one goes instead",
+             e->output.len, e->drops);
+    if (!content_of_span(&output, span_of(text)))
+        output = content_empty();
+    ledger_set_output(&core->ledger, e, &output);
+    e->drops = 0;
+}
+
+static bool give_to_session(struct core *core, struct entry *e)
+{
+    struct msg_result m = {.id = {e->id, e->id_len}, .status = e->status};
+    int made;
+    bool failed;
+    int fd = content_fd(&e->output, &made, &failed);
+    if (failed) {
+        log_warn("no descriptor for a result: %m; it waits");
+        return false;
+    }
+    int rc = send_result(link_channel(core), &m, fd);
+    if (made >= 0)
+        close(made);
+    return rc == 0;
+}
+
+void delivery_pump(struct core *core)
+{
+    struct delivery *d = &core->delivery;
+    struct ledger *l = &core->ledger;
+    struct entry *e;
+    while (core->link.state == LINK_ONLINE && core->exec_ready && link_channel(core) &&
+           d->sent - d->written < WINDOW && (e = TAILQ_FIRST(&l->lists[ENTRY_READY]))) {
+        if (e->drops >= DROPS_MOST)
+            shorten(core, e);
+        if (!give_to_session(core, e))
+            return;
+        d->sent++;
+        d->unproven_bytes += e->output.len + e->id_len;
+        e->proof = core->link.beats_sent + 1;
+        ledger_move(l, e, ENTRY_SENT);
+    }
+    if (d->unproven_bytes > UNPROVEN_MUCH || (core->stopping && l->counts[ENTRY_SENT] > 0))
+        link_extra_heartbeat(core);
+}
+
+enum verdict delivery_progress(struct core *core, const struct msg_progress *m)
+{
+    struct delivery *d = &core->delivery;
+    if (m->results < d->written || m->results > d->sent)
+        return VERDICT_HOSTILE;
+    d->written = m->results;
+    link_alive(core);
+    delivery_pump(core);
+    commands_pump(core);
+    return VERDICT_OK;
+}
+
+void delivery_heartbeat_reply(struct core *core)
+{
+    struct ledger *l = &core->ledger;
+    struct entry *e;
+    uint64_t left = 0;
+    while ((e = TAILQ_FIRST(&l->lists[ENTRY_SENT])) && e->proof <= core->link.beats_answered) {
+        core->counters.delivered++;
+        ledger_delivered(l, e);
+    }
+    TAILQ_FOREACH(e, &l->lists[ENTRY_SENT], in_state)
+    left += e->output.len + e->id_len;
+    core->delivery.unproven_bytes = left;
+    commands_pump(core);
+    delivery_pump(core);
+    status_changed(core);
+    core_check_stop(core);
+}
+
+void delivery_online(struct core *core)
+{
+    core->delivery = (struct delivery){0};
+    delivery_pump(core);
+}
+
+void delivery_dropped(struct core *core)
+{
+    struct entry *e;
+    ledger_unsend(&core->ledger);
+    core->delivery = (struct delivery){0};
+    TAILQ_FOREACH(e, &core->ledger.lists[ENTRY_READY], in_state)
+    content_settle(&e->output, CONTENT_SMALL);
+}
+
+bool delivery_idle(const struct core *core)
+{
+    return core->ledger.counts[ENTRY_READY] + core->ledger.counts[ENTRY_SENT] == 0;
+}

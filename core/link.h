@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The connection's state machine. */
+#ifndef TW_CORE_LINK_H
+#define TW_CORE_LINK_H
+
+#include "core/core.h"
+
+/* Prepares timers and asks for the first sessions, side by side. 0, or -1: no memory. */
+int link_start(struct core *core);
+
+/* Ends all sessions and timers. */
+void link_finish(struct core *core);
+
+/* Parent's answers to open_session. *fd is taken over. */
+enum verdict link_session_opened(struct core *core, const struct msg_session_opened *m, int *fd);
+enum verdict link_session_refused(struct core *core, const struct msg_session_refused *m);
+
+/* The token's source has a new token: a refused one is tried again at once. */
+void link_token_replaced(struct core *core);
+
+/* exec knows the work directory: info can be sent. */
+void link_exec_ready(struct core *core);
+
+/* Sends a heartbeat ahead of its time, at most one a second, so that many unproven bytes are proven
+ * soon. */
+void link_extra_heartbeat(struct core *core);
+
+/* Sends the WebSocket close (1000), or ends at once when not online; core_finish follows. */
+void link_close(struct core *core);
+
+/* The online session's channel, or NULL. */
+struct channel *link_channel(const struct core *core);
+
+/* The peer showed life. */
+void link_alive(struct core *core);
+
+const char *link_state_name(enum link_state state);
+
+#endif

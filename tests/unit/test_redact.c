@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/test.h"
+
+#include <string.h>
+
+#include "policy/redact.h"
+
+static void cases(void **state)
+{
+    static const char *const table[][2] = {
+        {"nothing here", "nothing here"},
+        {"export TOWER_ACCESS_TOKEN=abc123; x", "export TOWER_ACCESS_TOKEN=[redacted]; x"},
+        {"TOWER_ACCESS_TOKEN='abc' y", "TOWER_ACCESS_TOKEN=[redacted]' y"},
+        {"Authorization: Bearer abc.def", "Authorization: Bearer [redacted]"},
+        {"GET https://h/ephemeral/s3cr3t now", "GET https://h/ephemeral/[redacted] now"},
+        {"http://user:pw@proxy:3128/", "http://[redacted]@proxy:3128/"},
+        {"http://user@proxy/", "http://user@proxy/"},
+        {"x eyJhbGciOiJIUzI1NiJ9.e30.abc y", "x [redacted] y"},
+        {"eyJ short", "eyJ short"},
+    };
+    char out[256];
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        assert_string_equal(redact(out, sizeof out, span_of(table[i][0])), table[i][1]);
+}
+
+static void bounds(void **state)
+{
+    char out[8];
+    (void)state;
+    assert_string_equal(redact(out, sizeof out, span_of("TOWER_ACCESS_TOKEN=abc")), "TOWER_A");
+    assert_string_equal(redact(out, 1, span_of("abc")), "");
+    assert_string_equal(redact(out, sizeof out, (struct span){NULL, 0}), "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(cases), cmocka_unit_test(bounds)};
+    return cmocka_run_group_tests_name("redact", tests, NULL, NULL);
+}
