@@ -51,7 +51,9 @@ struct link {
     uint64_t beats_sent, beats_answered; /* of this session */
     unsigned reconnects;
     bool probed, logged_in; /* once each in this process's life */
-    char reason[512];       /* why we are not online; logged once per change */
+    bool quiet;       /* online again after standby or short sessions: said only when it lasts */
+    bool confirmed;   /* this session showed life */
+    char reason[512]; /* why we are not online; logged once per change */
 };
 
 struct delivery {

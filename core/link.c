@@ -106,6 +106,7 @@ static void retry(struct core *core, enum retry_kind kind, const char *reason, u
     }
     if (ms < at_least_ms)
         ms = at_least_ms;
+    k->quiet = next == LINK_STANDBY || k->backoff.shorts > 1;
     event_del(k->beat);
     event_del(k->life);
     note_reason(core, reason, ms);
@@ -196,9 +197,22 @@ void link_extra_heartbeat(struct core *core)
     event_add(k->beat, &wait);
 }
 
+static void say_online(const struct core *core, enum log_level level)
+{
+    log_line(level, "online: connected to %s as '%s', work directory %s", core->config.url,
+             core->config.connection_id, core->work_dir);
+}
+
 void link_alive(struct core *core)
 {
-    core->link.last_life_ms = clock_ms();
+    struct link *k = &core->link;
+    k->last_life_ms = clock_ms();
+    if (k->confirmed)
+        return;
+    k->confirmed = true;
+    k->reason[0] = '\0';
+    if (k->quiet)
+        say_online(core, LOG_LEVEL_INFO);
 }
 
 static void send_info_message(struct core *core)
@@ -207,8 +221,7 @@ static void send_info_message(struct core *core)
                          .work_dir = span_of(core->work_dir),
                          .agent_version = span_of(TW_VERSION)};
     send_info(link_channel(core), &m, -1);
-    log_info("online: connected to %s as '%s', work directory %s", core->config.url,
-             core->config.connection_id, core->work_dir);
+    say_online(core, core->link.quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     delivery_online(core);
 }
 
@@ -223,7 +236,7 @@ static void become_online(struct core *core)
     k->last_beat_ms = 0;
     k->next_beat_ms = k->online_since_ms + core->config.heartbeat_ms;
     k->beats_sent = k->beats_answered = 0;
-    k->reason[0] = '\0';
+    k->confirmed = false;
     event_add(k->beat, &beat);
     event_add(k->life, &life);
     session_end(&k->sessions[PURPOSE_PROBE]);

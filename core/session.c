@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "core/commands.h"
 #include "core/delivery.h"
+#include "core/link.h"
 
 /* What may wait for a session that does not read: a few results' worth of packets, and heartbeats.
  */
@@ -49,6 +50,7 @@ static enum verdict on_heartbeat_reply(void *context, const struct msg_heartbeat
 static enum verdict on_command(void *context, const struct msg_command *m, int *fd)
 {
     struct session *s = context;
+    link_alive(s->core);
     return commands_request(s->core, m, fd);
 }
 

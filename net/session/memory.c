@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/session/memory.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+/* glibc raises its own threshold after the first big free; fixed, every large block is given back.
+ */
+#define OWN_MAPPING 131072
+
+static void *take(size_t n, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return malloc(n);
+}
+
+static void give(void *p, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (p)
+        explicit_bzero(p, malloc_usable_size(p));
+    free(p);
+}
+
+/* realloc(3) would leave the old block as it was. */
+static void *move(void *p, size_t n, const char *file, int line)
+{
+    if (!p)
+        return malloc(n);
+    size_t old = malloc_usable_size(p);
+    void *bigger = malloc(n);
+    if (!bigger)
+        return NULL;
+    memcpy(bigger, p, old < n ? old : n);
+    give(p, file, line);
+    return bigger;
+}
+
+int memory_init(void)
+{
+    mallopt(M_MMAP_THRESHOLD, OWN_MAPPING);
+    mallopt(M_TRIM_THRESHOLD, OWN_MAPPING);
+    return CRYPTO_set_mem_functions(take, move, give) == 1 ? 0 : -1;
+}

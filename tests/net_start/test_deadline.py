@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peers that say nothing: the attempt ends at its deadline, and earlier when nobody waits."""
+
+import socket
+import time
+import unittest
+
+from plays_parent import TIMEOUT, Case, each_mode, listener, wait_for
+
+DEADLINE_MS = 600
+
+
+class Deadline(Case):
+    def times_out(self, launcher):
+        start = time.monotonic()
+        detail = self.fails(launcher, TIMEOUT)
+        took = time.monotonic() - start
+        self.assertGreaterEqual(took, DEADLINE_MS / 1000)
+        self.assertLess(took, DEADLINE_MS / 1000 + 1)
+        self.assertIn(f"{DEADLINE_MS} ms", detail)
+        return detail
+
+    def deaf(self):
+        """A listener whose queue is full: a further connection gets no answer."""
+        server = listener(backlog=0)
+        self.addCleanup(server.close)
+        for _ in range(4):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(server.getsockname())
+            self.addCleanup(filler.close)
+        return server.getsockname()[1]
+
+    @each_mode
+    def test_host_that_does_not_accept(self, mode):
+        launcher = self.launcher(mode, port=self.deaf(), timeout_ms=DEADLINE_MS)
+        self.assertIn("no connection", self.times_out(launcher))
+
+    @each_mode
+    def test_proxy_that_does_not_answer(self, mode):
+        with listener() as proxy:
+            url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+            launcher = self.launcher(mode, proxy=url, timeout_ms=DEADLINE_MS)
+            self.assertIn("opened no tunnel", self.times_out(launcher))
+
+    def test_connector_ends_with_its_session(self):
+        with listener() as proxy:
+            launcher = self.launcher(proxy=f"http://127.0.0.1:{proxy.getsockname()[1]}",
+                                     timeout_ms=60000)
+            session = launcher.order()
+            session.born()
+            peer, _ = proxy.accept()
+            with peer:
+                self.assertEqual(len(launcher.children()), 2)
+                session.order_exit()
+                wait_for(lambda: not launcher.children(), "the connector's end", 3)
+                self.assertNotIn("WARN", launcher.lines())
+
+    def test_connector_ends_when_all_is_over(self):
+        with listener() as proxy:
+            launcher = self.launcher(proxy=f"http://127.0.0.1:{proxy.getsockname()[1]}",
+                                     timeout_ms=60000)
+            session = launcher.order()
+            session.born()
+            pids = launcher.children()
+            self.assertEqual(len(pids), 2)
+            launcher.parent.close()
+            self.assertEqual(launcher.wait(3), 0)
+            session.close()
+            for pid in pids:
+                wait_for(lambda pid=pid: gone(pid), f"the end of {pid}", 3)
+
+
+def gone(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(") ")[2][0] in "ZX"
+    except OSError:
+        return True
+
+
+if __name__ == "__main__":
+    unittest.main()
