@@ -8,6 +8,9 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+/* OpenSSL keeps the first index of application data for its user. */
+#define APP_DATA 0
+
 /* ---- walking DER ---- */
 
 struct der {
@@ -161,7 +164,7 @@ int ca_init(struct ca *ca, struct span pem)
     const char *at = pem.data, *end = pem.data + pem.len;
     struct span label, body;
     size_t blocks = 0;
-    *ca = (struct ca){.slot = -1};
+    *ca = (struct ca){0};
     if (pem.len == 0)
         return 0;
     while (next_block(&at, end, &label, &body))
@@ -185,7 +188,7 @@ void ca_finish(struct ca *ca)
 {
     free(ca->der);
     free(ca->entries);
-    *ca = (struct ca){.slot = -1};
+    *ca = (struct ca){0};
 }
 
 /* ---- OpenSSL's questions ---- */
@@ -212,24 +215,10 @@ static void load(struct ca *ca, X509_STORE *store, const X509_NAME *name)
     }
 }
 
-/* The index hangs on the store by a slot that is the same for every store of the process. */
-static int slot_of(X509_STORE *store)
-{
-    for (int i = 0; i < 8; i++) {
-        struct ca *ca = X509_STORE_get_ex_data(store, i);
-        if (ca && ca->slot == i)
-            return i;
-    }
-    return -1;
-}
-
-static X509_STORE *prepare(X509_STORE_CTX *ctx, const X509_NAME *name)
+static void prepare(X509_STORE_CTX *ctx, const X509_NAME *name)
 {
     X509_STORE *store = X509_STORE_CTX_get0_store(ctx);
-    int slot = store ? slot_of(store) : -1;
-    if (slot >= 0)
-        load(X509_STORE_get_ex_data(store, slot), store, name);
-    return store;
+    load(X509_STORE_get_ex_data(store, APP_DATA), store, name);
 }
 
 static int get_issuer(X509 **issuer, X509_STORE_CTX *ctx, X509 *x)
@@ -246,8 +235,7 @@ static STACK_OF(X509) * lookup_certs(X509_STORE_CTX *ctx, const X509_NAME *name)
 
 int ca_attach(struct ca *ca, X509_STORE *store)
 {
-    ca->slot = X509_STORE_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-    if (ca->slot < 0 || X509_STORE_set_ex_data(store, ca->slot, ca) != 1)
+    if (X509_STORE_set_ex_data(store, APP_DATA, ca) != 1)
         return -1;
     X509_STORE_set_get_issuer(store, get_issuer);
     X509_STORE_set_lookup_certs(store, lookup_certs);

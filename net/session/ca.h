@@ -27,7 +27,6 @@ struct ca {
     struct ca_entry *entries;
     size_t n;
     size_t skipped; /* PEM blocks that are no certificate */
-    int slot;       /* of this index in the store's application data */
 };
 
 /* Reads a PEM bundle. -1: no memory. An empty or foreign text gives an index with n == 0. */

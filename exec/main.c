@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tw-agent-exec: receive the configuration, become the commands' user, enter the sandbox, run. */
+#include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "exec/exec.h"
+#include "ipc/birth.h"
+#include "sandbox/sandbox.h"
+
+static struct event_base *loop_new(void)
+{
+    struct event_config *config = event_config_new();
+    struct event_base *base = NULL;
+    if (config && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
+        base = event_base_new_with_config(config);
+    if (config)
+        event_config_free(config);
+    return base;
+}
+
+static bool enter_sandbox(struct exec *exec, struct sandbox_report *report)
+{
+    enum sandbox_isolation isolation = (enum sandbox_isolation)exec->config.isolation;
+    char why[256] = "";
+    if (sandbox_undumpable() != 0 ||
+        sandbox_enter(SANDBOX_EXEC, NULL, report, why, sizeof why) != 0) {
+        log_error("the sandbox cannot be entered: %s", why[0] ? why : strerror(errno));
+        return false;
+    }
+    if (sandbox_command_init(&exec->spawner.domain, isolation) != 0) {
+        log_error("the sandbox of commands cannot be prepared: %s", strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+static bool start(struct exec *exec)
+{
+    struct sandbox_report report = {0};
+    umask((mode_t)exec->config.umask); /* commands inherit it, and exec makes no file */
+    config_raise_limits();
+    exec->base = loop_new();
+    if (!exec->base || spawner_init(&exec->spawner) != 0 || exec_start(exec) != 0 ||
+        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
+        log_error("cannot start: %s", strerror(errno));
+        return false;
+    }
+    if (!enter_sandbox(exec, &report))
+        return false;
+    config_start_state(&exec->config, &exec->spawner.state);
+    struct msg_started m = {.landlock_abi = (uint64_t)report.landlock_abi,
+                            .landlock_scoped = report.landlock_scoped,
+                            .seccomp = report.seccomp,
+                            .syscalls = report.syscalls};
+    if (send_started(exec->parent, &m, -1) != 0)
+        return false;
+    exec_prepare(exec);
+    return true;
+}
+
+int main(void)
+{
+    static struct packet packet; /* 64 KiB each: too much for a stack frame */
+    static struct exec exec;
+    const char *why = NULL;
+    birth_receive("tw-agent-exec", 2, PARENT_TO_EXEC, MSG_exec_config, &packet);
+    if (!config_take(&exec.config, &packet, &why)) {
+        log_error("the configuration cannot be used: %s", why);
+        return BIRTH_FAILED;
+    }
+    if (!start(&exec))
+        return BIRTH_FAILED;
+    event_base_dispatch(exec.base);
+    exec_finish(&exec);
+    return exec.exit_code;
+}
