@@ -83,7 +83,7 @@ static void judge_probe(struct attempt *a, const struct core *core, const struct
     else
         say(a, "Tower API endpoint '%s' is not available: status %u%s%.*s%s", url,
             (unsigned)m->status, m->message.len ? ", " : "", (int)m->message.len,
-            m->message.data ? m->message.data : "", m->status == 404 ? did_you_mean(core) : "");
+            m->message.data ? m->message.data : "", did_you_mean(core));
 }
 
 static void judge_refused(struct attempt *a, const struct core *core, const struct msg_response *m)

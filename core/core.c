@@ -35,9 +35,16 @@ void core_finish(struct core *core, int code)
 
 void core_check_stop(struct core *core)
 {
-    if (core->stopping && core->link.state != LINK_STOPPING && commands_idle(core) &&
-        delivery_idle(core))
-        link_close(core);
+    const size_t *n = core->ledger.counts;
+    /* With the token refused nothing can be delivered before the deadline. */
+    bool hopeless = core->link.state == LINK_TOKEN_REFUSED;
+    if (!core->stopping || core->link.state == LINK_STOPPING || !commands_idle(core) ||
+        (!delivery_idle(core) && !hopeless))
+        return;
+    if (hopeless && !delivery_idle(core))
+        log_warn("stopping while the token is refused: %zu results are not proven to have arrived",
+                 n[ENTRY_READY] + n[ENTRY_SENT]);
+    link_close(core);
 }
 
 static void on_stop_deadline(evutil_socket_t fd, short what, void *arg)

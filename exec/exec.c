@@ -93,7 +93,7 @@ int exec_start(struct exec *exec)
 {
     TAILQ_INIT(&exec->commands);
     drains_init(&exec->drains, exec->base, exec->scratch, sizeof exec->scratch);
-    span_copy(exec->workdir.path, sizeof exec->workdir.path, span_of(exec->config.work_dir));
+    workdir_init(exec);
     event_assign(&exec->resend, exec->base, -1, 0, on_resend, exec);
     event_assign(&exec->stop_timer, exec->base, -1, 0, on_stop_timer, exec);
     exec->parent = open_channel(exec, BIRTH_FD_FIRST, PARENT_TO_EXEC, EXEC_TO_PARENT);
@@ -138,10 +138,11 @@ void exec_settled(struct exec *exec)
     if (!exec->capture.ready)
         return;
     if (capture_compose(exec, &exec->environment) != 0) {
-        log_error("the environment of commands cannot be composed: %s", strerror(errno));
+        int error = errno;
+        log_error("the environment of commands cannot be composed: %s", strerror(error));
         if (!exec->environment.vector) {
             exec->workdir.state = WORKDIR_BAD;
-            exec->workdir.error = errno;
+            exec->workdir.error = error;
         }
     }
     announce(exec, exec->workdir.state == WORKDIR_BAD ? exec->workdir.error : 0);
@@ -155,7 +156,7 @@ void exec_stop(struct exec *exec, int code)
     struct timeval grace = clock_timeval(STOP_MS);
     exec->stopping = true;
     exec->exit_code = code;
-    helper_cancel(&exec->workdir.helper);
+    workdir_finish(&exec->workdir);
     helper_cancel(&exec->capture.helper);
     commands_signal(exec, SIGTERM);
     event_add(&exec->stop_timer, &grace);
@@ -173,7 +174,7 @@ void exec_finish(struct exec *exec)
     commands_finish(exec);
     drains_finish(&exec->drains);
     capture_finish(&exec->capture);
-    helper_cancel(&exec->workdir.helper);
+    workdir_finish(&exec->workdir);
     environment_finish(&exec->environment);
     channel_free(exec->core);
     channel_free(exec->parent);

@@ -35,6 +35,8 @@ enum workdir_state { WORKDIR_CHECKING, WORKDIR_GOOD, WORKDIR_BAD };
 
 struct workdir {
     struct helper helper;
+    struct event retry; /* the helper could not be started */
+    unsigned attempts;
     enum workdir_state state;
     int error;                 /* why it is bad */
     char path[LIMIT_PATH + 1]; /* resolved; as configured until then */

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,6 +50,7 @@ void spawner_finish(struct spawner *s)
 struct start {
     const struct spawner *spawner;
     const struct spawn *what;
+    pid_t parent;
     volatile enum spawn_step step; /* the child's, which shares our memory until execve */
     volatile int error;
 };
@@ -95,7 +97,8 @@ IN_CHILD static int become_program(void *argument)
     const struct spawn *w = s->what;
     const struct start_state *state = &s->spawner->state;
     enum spawn_step step = SPAWN_STEP_SESSION;
-    if (setsid() < 0)
+    /* Should exec be killed, its shells go too: nobody would reap them or report their end. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != s->parent || setsid() < 0)
         goto failed;
     step = SPAWN_STEP_DESCRIPTORS;
     if (put_descriptors(w) != 0)
@@ -143,14 +146,14 @@ static pid_t start(struct start *s, int flags, struct spawn_failure *failure)
 pid_t spawn_program(const struct spawner *spawner, const struct spawn *what,
                     struct spawn_failure *failure)
 {
-    struct start s = {.spawner = spawner, .what = what};
+    struct start s = {.spawner = spawner, .what = what, .parent = getpid()};
     return start(&s, CLONE_VM | CLONE_VFORK, failure);
 }
 
 pid_t spawn_program_slowly(const struct spawner *spawner, const struct spawn *what,
                            struct spawn_failure *failure)
 {
-    struct start s = {.spawner = spawner, .what = what};
+    struct start s = {.spawner = spawner, .what = what, .parent = getpid()};
     return start(&s, 0, failure);
 }
 
@@ -160,7 +163,7 @@ struct call {
     int out;
 };
 
-static int run_function(void *argument)
+IN_CHILD static int run_function(void *argument)
 {
     const struct call *c = argument;
     struct sigaction standard = {.sa_handler = SIG_DFL};

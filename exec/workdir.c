@@ -9,10 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "ipc/memfd.h"
 
 #define WORKDIR_DEADLINE_MS 10000
+#define RETRY_MS            250
+#define ATTEMPTS            20
 
 /* What the child writes: this, then the path. */
 struct answer {
@@ -44,6 +47,12 @@ static bool append_components(char *out, size_t size, const char *path)
     return true;
 }
 
+static void set_root(char *out)
+{
+    out[0] = '/';
+    out[1] = '\0';
+}
+
 /* True when both name the same directory. */
 static bool same(const char *path, const struct stat *st)
 {
@@ -69,7 +78,7 @@ static int resolve(const char *path, const char *pwd, const struct stat *st, cha
     out[0] = '\0';
     if (append_components(out, PATH_MAX, start) && append_components(out, PATH_MAX, path)) {
         if (out[0] == '\0')
-            strcpy(out, "/");
+            set_root(out);
         if (same(out, st))
             return 0;
     }
@@ -140,29 +149,63 @@ static void on_checked(void *context, enum helper_outcome outcome, int status, s
     exec_settled(exec);
 }
 
-void workdir_check(struct exec *exec)
+/* The child that checks; -1 with errno. */
+static pid_t start_check(struct exec *exec, int *answer)
 {
-    struct workdir *w = &exec->workdir;
     int pipe[2];
-    if (w->helper.pid != 0)
-        return;
-    if (helper_pipe(pipe) != 0) {
-        bad(exec, errno);
-        return;
-    }
+    if (helper_pipe(pipe) != 0)
+        return -1;
     pid_t pid = spawn_function(&exec->spawner, check, exec, pipe[1], true);
     int saved = errno;
     close(pipe[1]);
-    if (pid < 0) {
+    if (pid < 0)
         close(pipe[0]);
-        bad(exec, saved);
-        return;
-    }
-    w->state = WORKDIR_CHECKING;
+    errno = saved;
+    *answer = pipe[0];
+    return pid;
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    workdir_check(arg);
+}
+
+void workdir_init(struct exec *exec)
+{
+    struct workdir *w = &exec->workdir;
+    span_copy(w->path, sizeof w->path, span_of(exec->config.work_dir));
     w->helper.done = on_checked;
     w->helper.context = exec;
-    helper_await(&w->helper, exec->base, pid, pipe[0], WORKDIR_DEADLINE_MS,
-                 sizeof(struct answer) + LIMIT_PATH);
+    event_assign(&w->retry, exec->base, -1, 0, on_retry, exec);
+}
+
+void workdir_check(struct exec *exec)
+{
+    struct workdir *w = &exec->workdir;
+    struct timeval later = clock_timeval(RETRY_MS);
+    int answer = -1;
+    if (w->helper.pid != 0)
+        return;
+    pid_t pid = start_check(exec, &answer);
+    w->state = WORKDIR_CHECKING;
+    if (pid > 0) {
+        w->attempts = 0;
+        helper_await(&w->helper, exec->base, pid, answer, WORKDIR_DEADLINE_MS,
+                     sizeof(struct answer) + LIMIT_PATH);
+    } else if (++w->attempts < ATTEMPTS) {
+        event_add(&w->retry, &later); /* a shortage of processes passes */
+    } else {
+        w->attempts = 0;
+        bad(exec, errno);
+    }
+}
+
+void workdir_finish(struct workdir *w)
+{
+    helper_cancel(&w->helper);
+    event_del(&w->retry);
 }
 
 bool workdir_exists(void)

@@ -6,6 +6,12 @@
 
 #include "exec/exec.h"
 
+/* The configured path, to be checked. */
+void workdir_init(struct exec *exec);
+
+/* Ends a check under way. */
+void workdir_finish(struct workdir *w);
+
 /*
  * Resolves and checks the directory and makes it ours, in a child with a deadline: NFS may hang.
  * exec_settled is called when done, maybe at once.

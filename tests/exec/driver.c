@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -31,7 +32,7 @@ uint64_t now_ms(void)
 void options_init(struct options *o)
 {
     memset(o, 0, sizeof *o);
-    strcpy(o->work_dir, "/tmp/tw-exec.XXXXXX");
+    snprintf(o->work_dir, sizeof o->work_dir, "/tmp/tw-exec.XXXXXX");
     assert_non_null(mkdtemp(o->work_dir));
     for (int i = 0; i < 16; i++) {
         struct rlimit r;
@@ -84,7 +85,7 @@ static void program_path(char *path, size_t size)
     path[n] = '\0';
     *strrchr(path, '/') = '\0';
     *strrchr(path, '/') = '\0';
-    strcat(path, "/libexec/tw-agent/tw-agent-exec");
+    snprintf(path + strlen(path), 64, "/libexec/tw-agent/tw-agent-exec");
 }
 
 static int environment_fd(const struct options *o)
@@ -110,6 +111,9 @@ void driver_launch(struct driver *d, const struct options *o)
     program_path(path, sizeof path);
     assert_int_equal(packet_pair(parent), 0);
     assert_int_equal(packet_pair(core), 0);
+    if (o->send_buffer > 0)
+        assert_int_equal(
+            setsockopt(core[1], SOL_SOCKET, SO_SNDBUF, &o->send_buffer, sizeof o->send_buffer), 0);
     int fd = environment_fd(o);
     assert_true(fd >= 0);
     assert_int_equal(packet_send_message(parent[0], MSG_exec_config, &config, fd), 0);

@@ -22,6 +22,7 @@ struct options {
     uint32_t groups[32];
     const char *environment; /* NUL-separated, an empty entry ends it; NULL: PATH and HOME */
     char work_dir[64];
+    int send_buffer; /* of exec's end of the channel to core; 0: as usual */
 };
 
 struct driver {

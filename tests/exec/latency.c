@@ -73,6 +73,7 @@ int main(int argc, char **argv)
         t = now_us();
         struct result r = driver_run(&d, text);
         through[i] = now_us() - t;
+        assert_int_equal(r.status, 0); /* a leak of descriptors would show */
         result_finish(&r);
     }
     report("bare", spawned, rounds);

@@ -255,6 +255,56 @@ static void at_once(void **state)
     options_finish(&o);
 }
 
+/* Answers that core does not take for a while. */
+static void slow_core(void **state)
+{
+    struct options o;
+    struct driver d;
+    bool seen[64] = {false};
+    (void)state;
+    options_init(&o);
+    o.config.max_commands = 64;
+    o.send_buffer = 1;
+    driver_start(&d, &o);
+    uint64_t first = d.ticket + 1;
+    for (int i = 0; i < 64; i++)
+        driver_send_text(&d, "echo some output; exit 9");
+    usleep(700000);
+    for (int i = 0; i < 64; i++) {
+        struct result r;
+        assert_true(driver_receive(&d, &r, 10000));
+        assert_true(r.ticket - first < 64 && !seen[r.ticket - first]);
+        seen[r.ticket - first] = true;
+        assert_int_equal(r.status, 9);
+        assert_string_equal(r.output, "some output\n");
+        result_finish(&r);
+    }
+    driver_stop(&d);
+    options_finish(&o);
+}
+
+/* User mode: as inherited, without what is not the commands', and what the site adds. */
+static void inherited(void **state)
+{
+    struct options o;
+    struct driver d;
+    (void)state;
+    options_init(&o);
+    o.environment = "PATH=/usr/bin:/bin\0HOME=/\0TOWER_ACCESS_TOKEN=secret\0NOTIFY_SOCKET=/x\0"
+                    "https_proxy=http://u:p@proxy:1\0HTTP_PROXY=http://proxy:1\0"
+                    "LD_LIBRARY_PATH=/nowhere\0SLURM_CONF=/etc/slurm.conf\0TW_AGENT_WORK=/old\0";
+    o.config.env_init = span_of("export FROM_INIT=$SLURM_CONF; unset HOME");
+    o.config.set_env = span_of("SET=yes");
+    driver_start(&d, &o);
+    driver_expect(
+        &d, "env | grep -v -e ^_= -e ^SHLVL= -e ^PWD= -e ^TW_AGENT_WORK= -e ^OLDPWD= | sort", 0,
+        "FROM_INIT=/etc/slurm.conf\nHTTP_PROXY=http://proxy:1\nLD_LIBRARY_PATH=/nowhere\n"
+        "PATH=/usr/bin:/bin\nSET=yes\nSLURM_CONF=/etc/slurm.conf\n");
+    driver_expect(&d, "test \"$TW_AGENT_WORK\" = \"$(pwd -P)\"", 0, "");
+    driver_stop(&d);
+    options_finish(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,7 +313,8 @@ int main(void)
         cmocka_unit_test(nul_in_text), cmocka_unit_test(text_stays_private),
         cmocka_unit_test(descriptors), cmocka_unit_test(own_session),
         cmocka_unit_test(environment), cmocka_unit_test(background_child),
-        cmocka_unit_test(at_once),
+        cmocka_unit_test(at_once),     cmocka_unit_test(slow_core),
+        cmocka_unit_test(inherited),
     };
     if (!tests_become())
         return TESTS_SKIPPED;

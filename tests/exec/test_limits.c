@@ -113,10 +113,12 @@ static void timeouts(void **state)
     o.config.command_timeout_ms = 300;
     driver_start(&d, &o);
     uint64_t start = now_ms();
-    uint64_t stubborn = driver_send_text(&d, "trap '' TERM; echo stubborn; sleep 60; sleep 60");
+    uint64_t stubborn = 0;
+    if (!getenv("TW_TEST_AS")) /* it takes five seconds: once is enough */
+        stubborn = driver_send_text(&d, "trap '' TERM; echo stubborn; sleep 60; sleep 60");
     uint64_t plain = driver_send_text(&d, "printf unfinished; sleep 60");
     uint64_t handled = driver_send_text(&d, "trap 'echo caught; exit 0' TERM; sleep 60 & wait");
-    for (int i = 0; i < 3; i++) {
+    for (int i = stubborn ? 0 : 1; i < 3; i++) {
         assert_true(driver_receive(&d, &r, 15000));
         assert_true(r.timed_out);
         assert_int_equal(r.status, 124);

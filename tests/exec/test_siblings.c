@@ -96,8 +96,8 @@ static void apart(uint64_t isolation)
     result_finish(&r);
     /* Its own children it may see and signal. */
     driver_expect(&d,
-                  "MARK=1 sleep 20 & grep -qz MARK /proc/$!/environ && kill $! && wait $!; "
-                  "echo $?",
+                  "exec 2>/dev/null; MARK=1 sleep 20 & until grep -qz MARK /proc/$!/environ; do "
+                  "sleep 0.01; done; kill $!; wait $!; echo $?",
                   0, "143\n");
     driver_stop(&d);
     options_finish(&o);

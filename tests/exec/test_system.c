@@ -2,6 +2,7 @@
 /* System mode: another user, its groups, the environment of its login; and siblings kept apart. */
 #include "tests/exec/driver.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
@@ -15,6 +16,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/fds.h"
 
 #define EXTRA_GROUP "twlabx"
 
@@ -92,7 +95,7 @@ static void login_environment(void **state)
                   "export SITE='two\nlines'; PATH=/opt/site/bin:$PATH\n");
     o.environment = "PATH=/agent\0LANG=C.UTF-8\0PASSED=yes\0OTHER=no\0";
     o.config.env_init = span_of("module load slurm");
-    o.config.set_env = (struct span){"SET=1\0SITE_SET=a b", 17};
+    o.config.set_env = (struct span){"SET=1\0SITE_SET=a b", 18};
     o.config.pass_env = (struct span){"PASSED\0ABSENT", 13};
     driver_start(&d, &o);
     assert_int_equal(d.error, 0);
@@ -142,26 +145,62 @@ static void login_fails(void **state)
     options_finish(&o);
 }
 
-static void login_hangs(void **state)
+/* Mounts a file system whose server never answers; its descriptor, or -1. */
+static int mount_hung(const char *path)
 {
-    struct options o;
-    struct driver d;
+    char data[96];
+    int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    snprintf(data, sizeof data, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fuse);
+    if (fuse < 0 || mount("hung", path, "fuse", MS_NOSUID | MS_NODEV, data) != 0)
+        fds_close(&fuse);
+    return fuse;
+}
+
+static void expect_after_deadline(struct driver *d, uint64_t start, int error, const char *output)
+{
+    struct result r;
+    driver_await_ready(d);
+    assert_int_equal(d->error, error);
+    assert_true(now_ms() - start >= 9900 && now_ms() - start < 12500);
+    assert_true(driver_receive(d, &r, 2000));
+    assert_int_equal(r.status, error ? 126 : 0);
+    if (!error)
+        assert_string_equal(r.output, output);
+    result_finish(&r);
+    driver_stop(d);
+}
+
+/* A work directory and a profile that hang, side by side: commands wait for the deadline alone. */
+static void deadlines(void **state)
+{
+    struct options login, hung;
+    struct driver d_login, d_hung;
+    char path[128];
     (void)state;
     need_root();
-    options_init(&o);
-    options_run_as(&o, DRIVER_USER);
-    make_home(&o, "sleep 60\n");
+    options_init(&login);
+    options_run_as(&login, DRIVER_USER);
+    make_home(&login, "sleep 60\n");
+    options_init(&hung);
+    snprintf(path, sizeof path, "%s/hung", hung.work_dir);
+    assert_int_equal(mkdir(path, 0755), 0);
+    hung.config.work_dir = span_of(path);
+    int fuse = mount_hung(path);
     uint64_t start = now_ms();
-    driver_launch(&d, &o);
-    driver_send_text(&d, "echo waited");
-    driver_await_ready(&d);
-    assert_true(now_ms() - start >= 9900 && now_ms() - start < 12000);
-    struct result r;
-    assert_true(driver_receive(&d, &r, 2000));
-    assert_string_equal(r.output, "waited\n");
-    result_finish(&r);
-    driver_stop(&d);
-    options_finish(&o);
+    driver_launch(&d_login, &login);
+    driver_send_text(&d_login, "echo waited");
+    if (fuse >= 0) {
+        driver_launch(&d_hung, &hung);
+        driver_send_text(&d_hung, "echo never");
+        expect_after_deadline(&d_hung, start, ETIMEDOUT, NULL);
+        fds_close(&fuse); /* aborts the connection */
+        assert_int_equal(umount2(path, MNT_DETACH), 0);
+    } else {
+        print_message("no FUSE mount here: the hanging work directory is not tried\n");
+    }
+    expect_after_deadline(&d_login, start, 0, "waited\n");
+    options_finish(&hung);
+    options_finish(&login);
 }
 
 static void file_environment(void **state)
@@ -224,7 +263,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(becomes_user),     cmocka_unit_test(login_environment),
-        cmocka_unit_test(login_fails),      cmocka_unit_test(login_hangs),
+        cmocka_unit_test(login_fails),      cmocka_unit_test(deadlines),
         cmocka_unit_test(file_environment), cmocka_unit_test(bash_as_sh),
     };
     if (!tests_become())

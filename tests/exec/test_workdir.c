@@ -3,15 +3,11 @@
 #include "tests/exec/driver.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "base/fds.h"
 
 /* Starts with this directory and expects this errno (0: ready, with resolved). */
 static void check(struct options *o, const char *path, int error, const char *resolved)
@@ -97,45 +93,9 @@ static void removed(void **state)
     result_finish(&r);
     assert_int_equal(mkdir(path, 0755), 0);
     driver_expect(&d, "touch back; echo again", 0, "again\n");
-    strcat(path, "/back");
+    snprintf(path, sizeof path, "%s/work/back", o.work_dir);
     assert_int_equal(stat(path, &st), 0);
     driver_stop(&d);
-    options_finish(&o);
-}
-
-/* A file system whose server never answers. */
-static void hanging(void **state)
-{
-    struct options o;
-    struct driver d;
-    char path[128], data[64];
-    (void)state;
-    options_init(&o);
-    snprintf(path, sizeof path, "%s/hung", o.work_dir);
-    assert_int_equal(mkdir(path, 0755), 0);
-    int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-    snprintf(data, sizeof data, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fuse);
-    if (fuse < 0 || mount("hung", path, "fuse", MS_NOSUID | MS_NODEV, data) != 0) {
-        print_message("no FUSE mount here (needs root and /dev/fuse): %s\n", strerror(errno));
-        fds_close(&fuse);
-        options_finish(&o);
-        skip();
-    }
-    o.config.work_dir = span_of(path);
-    uint64_t start = now_ms();
-    driver_launch(&d, &o);
-    /* Meanwhile exec answers: a command waits, and is refused in the end. */
-    driver_send_text(&d, "echo never");
-    driver_await_ready(&d);
-    assert_int_equal(d.error, ETIMEDOUT);
-    assert_true(now_ms() - start >= 9900 && now_ms() - start < 12000);
-    struct result r;
-    assert_true(driver_receive(&d, &r, 2000));
-    assert_int_equal(r.status, 126);
-    result_finish(&r);
-    driver_stop(&d);
-    fds_close(&fuse); /* aborts the connection */
-    assert_int_equal(umount2(path, MNT_DETACH), 0);
     options_finish(&o);
 }
 
@@ -145,7 +105,6 @@ int main(void)
         cmocka_unit_test(resolved),
         cmocka_unit_test(unusable),
         cmocka_unit_test(removed),
-        cmocka_unit_test(hanging),
     };
     if (!tests_become())
         return TESTS_SKIPPED;
