@@ -123,7 +123,7 @@ static int start_child(struct parent *p, enum child_id id,
     int pair[2] = {-1, -1};
     if (packet_pair(pair) != 0 || configure(p, pair[0]) != 0) {
         log_error("%s cannot be configured: %s", programs[id],
-                  errno == EMSGSIZE ? "an option is too long" : strerror(errno));
+                  errno == EMSGSIZE ? "an option is too long, or not UTF-8" : strerror(errno));
         fds_close(&pair[0]);
         fds_close(&pair[1]);
         return EXIT_CONFIG;

@@ -281,7 +281,7 @@ const struct option_row option_rows[OPTIONS] = {
                       NULL,
                       "login|file:PATH|none",
                       NULL,
-                      "the environment of commands when started as root (login)"},
+                      "the environment of commands when started as root; login if nothing is said"},
     [OPT_ENV_INIT] = {NULL,
                       0,
                       {NULL},

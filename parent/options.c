@@ -84,7 +84,6 @@ static unsigned distance(const char *a, const char *b)
     return row[n];
 }
 
-/* name holds no value, which may be the token. */
 static void refuse_unknown(const char *name)
 {
     const char *closest = NULL;
@@ -96,10 +95,10 @@ static void refuse_unknown(const char *name)
             closest = option_rows[i].name;
         }
     }
-    if (closest)
-        log_error("unknown option --%s; did you mean --%s?", name, closest);
-    else
-        log_error("unknown option --%s", name);
+    /* Anything that does not look like a name stays out of the log: a token may stick to it. */
+    bool plain = name[strspn(name, "abcdefghijklmnopqrstuvwxyz-")] == '\0' && strlen(name) < 24;
+    log_error("unknown option%s%s%s%s%s", plain ? " --" : "", plain ? name : "",
+              closest ? "; did you mean --" : "", closest ? closest : "", closest ? "?" : "");
 }
 
 static enum option_id find_long(const char *name, size_t len)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/wipe.h"
 
 /* Of a long token its end is searched: it is the part that other tokens do not share. */
 #define TOKEN_PART 512
@@ -80,14 +81,18 @@ void search_set(struct search *s, struct span token)
         add_base64(s, token, before, standard);
         add_base64(s, token, before, url_safe);
     }
+    wipe_stack();
+    wipe_registers();
 }
 
 bool search_found(const struct search *s, struct span text)
 {
-    for (size_t i = 0; i < s->n; i++)
-        if (memmem(text.data, text.len, s->page.data + s->needles[i].start, s->needles[i].len))
-            return true;
-    return false;
+    bool found = false;
+    for (size_t i = 0; i < s->n && text.len > 0 && !found; i++)
+        found = memmem(text.data, text.len, s->page.data + s->needles[i].start, s->needles[i].len);
+    wipe_stack();
+    wipe_registers();
+    return found;
 }
 
 void search_finish(struct search *s)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "parent/settings.h"
 
-#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -48,44 +49,67 @@ static bool parse_choice(const char *choices, const char *text, uint64_t *value)
     }
 }
 
-/* NULL, or what is wrong. */
-static const char *parse_value(const struct option_row *row, const char *text, uint64_t *value)
+static bool parse_duration(const struct option_row *row, const char *text, uint64_t *value)
 {
-    bool ok = true;
+    *value = 0;
+    if (row->min == 0 && strcasecmp(text, "off") == 0)
+        return true;
+    return duration_parse(text, value) && *value >= row->min && *value <= row->max;
+}
+
+static bool parse_value(const struct option_row *row, const char *text, uint64_t *value)
+{
     switch (row->kind) {
     case OPTION_NUMBER:
-        ok = text_number(text, row->max, value) && *value >= row->min;
-        return ok ? NULL : "not a number within its bounds";
+        return text_number(text, row->max, value) && *value >= row->min;
     case OPTION_OCTAL:
-        ok = parse_octal(text, value) && *value <= row->max;
-        return ok ? NULL : "not an octal number within its bounds";
+        return parse_octal(text, value) && *value <= row->max;
     case OPTION_DURATION:
-        if (row->min == 0 && strcasecmp(text, "off") == 0)
-            *value = 0;
-        else
-            ok = duration_parse(text, value) && *value >= row->min && *value <= row->max;
-        return ok ? NULL : "not a duration within its bounds (45s, 2m, 1500ms, 1h, PT45S, 45)";
+        return parse_duration(row, text, value);
     case OPTION_CHOICE:
-        return parse_choice(row->choices, text, value) ? NULL : "not one of its choices";
+        return parse_choice(row->choices, text, value);
     case OPTION_NO:
-        return strcmp(text, "no") == 0 ? NULL : "not supported in this version; say no";
+        return strcmp(text, "no") == 0;
     default:
-        return NULL;
+        return true;
     }
+}
+
+static int bad_value(const struct options *o, enum option_id id)
+{
+    const struct option_row *row = &option_rows[id];
+    char what[128];
+    switch (row->kind) {
+    case OPTION_NUMBER:
+        snprintf(what, sizeof what, "not a number from %" PRIu64 " to %" PRIu64, row->min,
+                 row->max);
+        break;
+    case OPTION_OCTAL:
+        snprintf(what, sizeof what, "not an octal number up to %03" PRIo64, row->max);
+        break;
+    case OPTION_CHOICE:
+        snprintf(what, sizeof what, "not one of %s", row->choices);
+        break;
+    case OPTION_NO:
+        snprintf(what, sizeof what, "not supported in this version; say no");
+        break;
+    default:
+        snprintf(what, sizeof what,
+                 "not a duration of %" PRIu64 " ms or more (45s, 2m, 1500ms, "
+                 "1h, PT45S, 45)",
+                 row->min);
+        break;
+    }
+    return bad(o, id, what);
 }
 
 static int take_values(struct settings *s, const struct options *o)
 {
     for (unsigned i = 0; i < OPTIONS; i++) {
         enum option_id id = (enum option_id)i;
-        const char *text = settings_text(o, id);
-        if (!o->values[i].text && !option_rows[i].standard)
-            continue;
-        const char *what = parse_value(&option_rows[i], text, &s->numbers[i]);
-        if (what && option_rows[i].choices)
-            log_error("choices: %s", option_rows[i].choices);
-        if (what)
-            return bad(o, id, what);
+        bool said = o->values[i].text || option_rows[i].standard;
+        if (said && !parse_value(&option_rows[i], settings_text(o, id), &s->numbers[i]))
+            return bad_value(o, id);
     }
     if (!log_level_parse(settings_text(o, OPT_LOG_LEVEL), &s->log_level))
         return bad(o, OPT_LOG_LEVEL, "not one of error, warn, info, debug, trace");
@@ -192,11 +216,12 @@ static int take_connection_id(struct settings *s, const struct options *o)
     size_t len = o->connection_id ? strlen(o->connection_id) : 0;
     bool plain = text_is_utf8(o->connection_id, len);
     for (size_t i = 0; i < len; i++)
-        plain = plain && (unsigned char)o->connection_id[i] > 0x20 && o->connection_id[i] != 0x7f;
+        plain = plain && (unsigned char)o->connection_id[i] >= 0x20 && o->connection_id[i] != 0x7f;
     if (len == 0)
         log_error("AGENT_CONNECTION_ID is missing: the connection ID of the credential in Tower");
     else if (!plain || len > LIMIT_CONNECTION_ID)
-        log_error("AGENT_CONNECTION_ID is not a text of 1 to 1024 bytes without blanks");
+        log_error(
+            "AGENT_CONNECTION_ID is not a text of 1 to 1024 bytes without control characters");
     else
         return s->connection_id = o->connection_id, 0;
     return EXIT_USAGE;

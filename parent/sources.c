@@ -63,7 +63,8 @@ int ca_bundle(const struct options *o)
         return -1;
     }
     char *pem = file_read(path, LIMIT_CA_BUNDLE, &len, &st, &why);
-    if (pem && !memmem(pem, len, "-----BEGIN", 10)) {
+    /* "BEGIN CERTIFICATE" or "BEGIN TRUSTED CERTIFICATE"; a key alone will not do. */
+    if (pem && !(memmem(pem, len, "-----BEGIN", 10) && memmem(pem, len, "CERTIFICATE-----", 16))) {
         free(pem);
         pem = NULL;
         why = "it holds no certificate in PEM";

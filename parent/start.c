@@ -146,8 +146,10 @@ int parent_start(struct parent *p)
         code = judge_token(p);
     if (code == 0)
         code = drop_root(p);
-    if (code == 0)
+    if (code == 0) {
+        token_check_rereadable(&p->token);
         code = supervise_init(p);
+    }
     return code != 0 ? code : enter_sandbox(p);
 }
 

@@ -49,11 +49,13 @@ static int open_top(const char *path, const struct users *u, bool system_mode)
 {
     struct stat st;
     bool made = mkdir(path, 0700) == 0;
+    int reason = made ? 0 : errno;
     /* Links above are the site's; the last component must be what was checked. */
     int fd = open_directory(AT_FDCWD, path);
     if (fd < 0 || fstat(fd, &st) != 0 ||
         (made && system_mode && fchown(fd, u->agent.uid, u->agent.gid) != 0)) {
-        log_error("state directory %s: %s", path, strerror(errno));
+        log_error("state directory %s: %s", path,
+                  strerror(errno == ENOENT && reason ? reason : errno));
         fds_close(&fd);
         return -1;
     }

@@ -12,6 +12,7 @@
 #include "base/fds.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/wipe.h"
 #include "parent/options.h"
 
 #define VARIABLE "TOWER_ACCESS_TOKEN="
@@ -217,6 +218,16 @@ int token_load(struct token *t)
     return 0;
 }
 
+void token_check_rereadable(struct token *t)
+{
+    if (t->dirfd < 0 || faccessat(t->dirfd, t->name, R_OK, 0) == 0)
+        return;
+    if (t->source == TOKEN_FILE)
+        log_warn("the token file cannot be read again by this user, so SIGHUP will not replace the "
+                 "token: give it to root:tw-agent with mode 0640");
+    fds_close(&t->dirfd);
+}
+
 enum token_outcome token_reload(struct token *t)
 {
     struct secret *old = &t->pages[t->used], *new = &t->pages[!t->used];
@@ -239,6 +250,8 @@ enum token_outcome token_reload(struct token *t)
     }
     explicit_bzero(new->data, new->size);
     new->len = 0;
+    wipe_stack();
+    wipe_registers();
     return outcome;
 }
 

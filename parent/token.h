@@ -56,6 +56,9 @@ int token_find(struct token *t, const struct options *o, int fd);
 /* Reads and judges it. 0, or EXIT_CONFIG after an error is logged that holds no byte of it. */
 int token_load(struct token *t);
 
+/* After root was given up: lets go of a file that cannot be read any more, and says so. */
+void token_check_rereadable(struct token *t);
+
 /* Reads a file again. A bad new token keeps the old one. */
 enum token_outcome token_reload(struct token *t);
 

@@ -53,18 +53,20 @@ static struct passwd *find_user(struct identity *id, const char *name, const cha
     return NULL;
 }
 
-/* A service user; the hint says how to get it. */
+/* A service user; the error says how to get it. */
 static bool find_service_user(struct identity *id, const char *name, const char *what)
 {
-    if (find_user(id, name, what)) {
-        if (id->uid != 0)
-            return true;
-        log_error("%s: '%s' is root", what, name);
+    if (!getpwnam(name)) {
+        log_error("%s: there is no user '%s': install " SYSUSERS_FILE
+                  " as /etc/sysusers.d/tw-agent.conf and run systemd-sysusers",
+                  what, name);
         return false;
     }
-    log_error("create the system users: install %s as /etc/sysusers.d/tw-agent.conf and run "
-              "systemd-sysusers",
-              SYSUSERS_FILE);
+    if (!find_user(id, name, what))
+        return false;
+    if (id->uid != 0)
+        return true;
+    log_error("%s: '%s' is root", what, name);
     return false;
 }
 
@@ -178,9 +180,9 @@ int users_find(struct users *u, const struct settings *s, const struct options *
     int code = s->system_mode ? find_system(u, o) : find_own(u, o);
     if (code != 0)
         return code;
-    if (*name &&
-        (!keep(u->reported, sizeof u->reported, name) || !text_is_utf8(name, strlen(name)))) {
-        log_error("user_name: not a text of at most %d bytes of UTF-8", LIMIT_USER);
+    if ((*name && !keep(u->reported, sizeof u->reported, name)) ||
+        !text_is_utf8(u->reported, strlen(u->reported))) {
+        log_error("user_name or USER: not a text of at most %d bytes of UTF-8", LIMIT_USER);
         return EXIT_CONFIG;
     }
     if (!*u->name)

@@ -21,7 +21,7 @@
 /* Messages of the server's that make no sense, before it is told to go. */
 #define REFUSED_MAX 16
 /* Progress is reported this often while bytes flow. */
-#define PROGRESS_MS 1000
+#define PROGRESS_MS 250
 /* From the first Close to the end of the connection. */
 #define CLOSE_MS 2000
 
@@ -29,10 +29,13 @@
 
 /* ---- from Tower ---- */
 
-static void refuse(struct session *s, size_t len, const char *why)
+static void refuse(struct session *s, size_t len, const struct message *m)
 {
-    log_warn("a message of %zu bytes from the server is refused: %s", len, why);
-    if (++s->refused > REFUSED_MAX)
+    /* Kinds that we do not know are no reason to go; but a flood of them must not fill the log. */
+    if (m->harmless && ++s->unknown > REFUSED_MAX)
+        return;
+    log_warn("a message of %zu bytes from the server is refused: %s", len, m->why);
+    if (!m->harmless && ++s->refused > REFUSED_MAX)
         ws_fail(&s->ws, CODE_POLICY, "too many senseless messages");
 }
 
@@ -72,7 +75,7 @@ static void on_message(void *context, struct span text, bool binary)
         give_command(s, &m);
         break;
     case MESSAGE_REFUSED:
-        refuse(s, text.len, m.why);
+        refuse(s, text.len, &m);
         break;
     }
     message_finish(&m);
@@ -144,6 +147,9 @@ void conversation_timeout(struct session *s)
 
 static void dropped(struct session *s, enum tls_io how)
 {
+    if (s->step != STEP_ONLINE)
+        return;
+    check_end(s); /* a Close may have come just before */
     if (s->ending)
         say_last_word(s);
     else
@@ -203,6 +209,9 @@ void conversation_readable(struct session *s)
         }
         ws_received(&s->ws, n);
         ws_process(&s->ws);
+        /* A Close is answered before more is read: after an end of file nothing can be written. */
+        if (s->ws.state != WS_OPEN)
+            break;
     }
     conversation_turn(s);
 }

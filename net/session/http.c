@@ -36,6 +36,9 @@ static int on_message_begin(llhttp_t *p)
 static int on_header_field(llhttp_t *p, const char *at, size_t len)
 {
     struct http *h = of(p);
+    /* llhttp takes spaces in a name unless built strictly; RFC 9112 section 5.1 does not. */
+    if (memchr(at, ' ', len))
+        return refuse(h, "space in a header's name");
     for (size_t i = 0; i < len; i++, h->name_len++)
         if (h->name_len < sizeof h->name - 1)
             h->name[h->name_len] = at[i];
@@ -124,6 +127,8 @@ static int on_headers_complete(llhttp_t *p)
 {
     struct http *h = of(p);
     h->status = p->status_code;
+    if (p->http_major != 1)
+        return refuse(h, "another version than HTTP/1");
     if (h->status < 100 || h->status > 599)
         return refuse(h, "impossible status");
     if (h->status == 101) {
@@ -226,7 +231,8 @@ enum http_verdict http_eof(struct http *h)
     if (!h->head_done)
         return bad(h, "the connection ended before an answer");
     /* Content-Length or chunks cut short: the status still holds, the body does not. */
-    if (llhttp_finish(&h->parser) != HPE_OK) {
+    llhttp_finish(&h->parser);
+    if (!h->done) {
         h->body_left_out = true;
         buf_finish(&h->body);
     }

@@ -54,7 +54,8 @@ void message_decode(struct message *m, struct span text)
     else if (span_is(type, "command-request"))
         m->why = decode_command(m);
     else
-        m->why = "unknown @type";
+        *m = (struct message){
+            .kind = MESSAGE_REFUSED, .why = "unknown @type", .harmless = true, .root = m->root};
 }
 
 void message_finish(struct message *m)

@@ -14,6 +14,7 @@ struct message {
     enum message_kind kind;
     struct span id, command; /* within root */
     const char *why;         /* static text of MESSAGE_REFUSED: nothing of the message in it */
+    bool harmless;           /* refused, but well-formed: a kind of a Tower newer than we are */
     json_t *root;
 };
 

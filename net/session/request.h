@@ -16,12 +16,17 @@ struct request {
     const char *key;           /* Sec-WebSocket-Key; agent only */
 };
 
-/* What follows the token. */
-#define REQUEST_SUFFIX "\r\n\r\n"
+/* What follows the token in its record: the line's end. */
+#define REQUEST_SUFFIX "\r\n"
+/*
+ * The end of the request, in a TLS record of its own: encrypting it overwrites what the cipher's
+ * state keeps of the token's record (AES-GCM leaves the tag there until the next one).
+ */
+#define REQUEST_END "\r\n"
 
 /*
- * Writes the request up to where the token goes; a probe has none, and is complete but for the
- * suffix as well. Returns its length, or 0 when it does not fit or a part of it has a byte that
+ * Writes the request up to where the token goes; a probe has none, and is complete but for suffix
+ * and end as well. Returns its length, or 0 when it does not fit or a part of it has a byte that
  * cannot stand in a request.
  */
 size_t request_prefix(const struct request *r, char *out, size_t size);

@@ -51,6 +51,7 @@ struct session {
     bool ending; /* the WebSocket is closing; word says what to report */
     struct last_word word;
     unsigned refused;     /* messages of the server's that made no sense */
+    unsigned unknown;     /* and well-formed ones of unknown kinds */
     uint64_t progress_ms; /* when progress was sent last, and what it said */
     uint64_t progress_bytes, progress_results;
 };

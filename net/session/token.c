@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "net/session/wipe.h"
+#include "base/wipe.h"
 
 #define SUFFIX_LEN (sizeof REQUEST_SUFFIX - 1)
 
@@ -45,19 +45,35 @@ static bool is_token(const char *token, size_t len)
     return len > 0 && len <= LIMIT_TOKEN;
 }
 
-/* The record is made by the first call, so a repetition may point at zeroes of the same length. */
-static enum token_outcome write_once(struct token *t, struct tls *tls)
+static enum token_outcome write_record(struct tls *tls, const char *data, size_t len)
 {
     size_t n;
-    switch (tls_write(tls, t->page.data, t->len, &n)) {
+    switch (tls_write(tls, data, len, &n)) {
     case TLS_OK:
-        return n == t->len ? TOKEN_SENT : TOKEN_FAILED;
+        return n == len ? TOKEN_SENT : TOKEN_FAILED;
     case TLS_WANT_READ:
     case TLS_WANT_WRITE:
         return TOKEN_UNWRITTEN;
     default:
         return TOKEN_FAILED;
     }
+}
+
+/* The record is made by the first call, so a repetition may point at zeroes of the same length. */
+static enum token_outcome write_once(struct token *t, struct tls *tls)
+{
+    enum token_outcome outcome = write_record(tls, t->page.data, t->len);
+    t->ending = outcome == TOKEN_SENT;
+    return outcome;
+}
+
+/* Once the token's record is out, its page is not needed; the end of the request follows. */
+static enum token_outcome write_end(struct token *t, struct tls *tls, enum token_outcome outcome)
+{
+    if (outcome == TOKEN_UNWRITTEN)
+        return outcome;
+    secret_finish(&t->page);
+    return outcome == TOKEN_SENT ? write_record(tls, REQUEST_END, sizeof REQUEST_END - 1) : outcome;
 }
 
 static __attribute__((noinline)) enum token_outcome exchange(struct token *t, int channel,
@@ -87,9 +103,7 @@ enum token_outcome token_exchange(struct token *t, int channel, struct tls *tls)
     wipe_stack();
     wipe_registers();
     sigprocmask(SIG_SETMASK, &before, NULL);
-    if (outcome != TOKEN_UNWRITTEN)
-        token_finish(t);
-    return outcome;
+    return write_end(t, tls, outcome);
 }
 
 enum token_outcome token_none(struct token *t, struct tls *tls)
@@ -101,8 +115,7 @@ enum token_outcome token_none(struct token *t, struct tls *tls)
 
 enum token_outcome token_resume(struct token *t, struct tls *tls)
 {
-    enum token_outcome outcome = write_once(t, tls);
-    if (outcome != TOKEN_UNWRITTEN)
-        token_finish(t);
-    return outcome;
+    if (t->ending)
+        return write_record(tls, REQUEST_END, sizeof REQUEST_END - 1);
+    return write_end(t, tls, write_once(t, tls));
 }

@@ -14,7 +14,8 @@
 struct token {
     struct secret page;
     size_t prefix; /* bytes before the token */
-    size_t len;    /* of the whole request, once known */
+    size_t len;    /* with token and suffix, once known */
+    bool ending;   /* that is written; REQUEST_END is next */
 };
 
 enum token_outcome {

@@ -7,6 +7,7 @@ as a plain user); otherwise in mode "user" alone.
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import os
 import pwd
@@ -40,14 +41,20 @@ _PASSED_ON = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "
 
 
 def ensure_users():
-    """Creates the users of system mode where they are missing; for root."""
-    for name in (*SERVICE_USERS, RUN_AS):
-        with contextlib.suppress(KeyError):
-            pwd.getpwnam(name)
-            continue
-        options = (["--create-home", "--shell", "/bin/sh"] if name == RUN_AS else
-                   ["--system", "--no-create-home", "--shell", "/usr/sbin/nologin"])
-        subprocess.run(["useradd", "--user-group", *options, name], check=True)
+    """Creates the users of system mode where they are missing; for root.
+
+    Test files run side by side and useradd does not wait for another one, hence the lock.
+    """
+    with open(os.open("/run/lock/tw-agent-tests", os.O_RDWR | os.O_CREAT, 0o600), "r+",
+              encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for name in (*SERVICE_USERS, RUN_AS):
+            with contextlib.suppress(KeyError):
+                pwd.getpwnam(name)
+                continue
+            options = (["--create-home", "--shell", "/bin/sh"] if name == RUN_AS else
+                       ["--system", "--no-create-home", "--shell", "/usr/sbin/nologin"])
+            subprocess.run(["useradd", "--user-group", *options, name], check=True)
 
 
 @functools.lru_cache(maxsize=None)
@@ -431,7 +438,7 @@ class TowerCase(unittest.TestCase):
         """An Agent that is online; its conversation is self.tower.agent."""
         agent = self.start_agent(**options)
         try:
-            self.tower.wait_online(TIMEOUT)
+            self.tower.wait_online(TIMEOUT, options.get("connection_id", "lab"))
         except TimeoutError as reason:
             raise AssertionError(f"{reason}\nThe agent's log:\n{agent.log}") from None
         agent.processes()
@@ -449,5 +456,5 @@ def main():
     program = unittest.main(module="__main__", verbosity=2, exit=False)
     result = program.result
     for test, reason in result.skipped:
-        print(f"SKIPPED {test.id()}: {reason}")
+        print(f"SKIPPED: {test.id()}: {reason}")
     sys.exit(not result.wasSuccessful())

@@ -158,7 +158,8 @@ def _control_loop(tower):
             return
 
 
-def _shell_loop(tower, timeout):
+def shell_loop(tower, timeout):
+    """Takes command lines from standard input until its end, and shows each result."""
     interactive = sys.stdin.isatty()
     if interactive:
         import readline  # noqa: F401  (gives input() its line editing)
@@ -212,7 +213,7 @@ def _run(options, directory):
                 "dir": directory})
         try:
             if options.shell:
-                _shell_loop(tower, options.timeout)
+                shell_loop(tower, options.timeout)
             else:
                 _control_loop(tower)
         except KeyboardInterrupt:

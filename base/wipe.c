@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "net/session/wipe.h"
+#include "base/wipe.h"
 
 #include <string.h>
 
