@@ -14,15 +14,12 @@
 /* BSD's EX_TEMPFAIL: the agent cannot run it now; the command itself is not at fault. */
 #define STATUS_TRY_LATER 75
 
-/* Undelivered entries at which the session is no longer read, and at which it is again. */
-#define OPEN_MOST   (2 * LIMIT_QUEUE_COUNT)
-#define OPEN_RESUME LIMIT_QUEUE_COUNT
-
-static void pause_session(struct core *core, bool paused)
-{
-    if (link_channel(core))
-        channel_pause(link_channel(core), paused);
-}
+/*
+ * Undelivered entries beyond which a request is not even answered: a server that asks so much and
+ * reads so little gets its answer when it asks again. Its channel is read on, since the proofs of
+ * delivery come by it.
+ */
+#define OPEN_MOST (2 * LIMIT_QUEUE_COUNT)
 
 static void answer_with(struct core *core, struct entry *e, int status, const char *text)
 {
@@ -80,14 +77,17 @@ enum verdict commands_request(struct core *core, const struct msg_command *m, in
     struct entry *e = ledger_find(&core->ledger, m->id);
     if (e) {
         repeated(core, e, &text);
+    } else if (ledger_open_count(&core->ledger) >= OPEN_MOST) {
+        log_line(core->overrun ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN,
+                 "command requests are left unanswered: %d are not delivered yet", OPEN_MOST);
+        core->overrun = true;
     } else if ((e = ledger_add(&core->ledger, m->id, &text))) {
+        core->overrun = false;
         admit(core, e);
     } else {
         log_error("no memory for a command request: it is not answered");
     }
     content_finish(&text);
-    if (ledger_open_count(&core->ledger) > OPEN_MOST)
-        pause_session(core, true);
     commands_pump(core);
     delivery_pump(core);
     status_changed(core);
@@ -122,8 +122,6 @@ void commands_pump(struct core *core)
         ledger_drop_text(l, e);
         ledger_move(l, e, ENTRY_RUNNING);
     }
-    if (ledger_open_count(l) < OPEN_RESUME)
-        pause_session(core, false);
 }
 
 bool commands_idle(const struct core *core)
@@ -137,7 +135,7 @@ static void ready(struct core *core, struct entry *e)
     ledger_move(&core->ledger, e, ENTRY_READY);
     delivery_pump(core);
     if (e->state == ENTRY_READY)
-        content_settle(&e->output, CONTENT_SMALL);
+        ledger_settle(&core->ledger, e);
     commands_pump(core);
     status_changed(core);
     core_check_stop(core);

@@ -188,7 +188,7 @@ int core_start(struct core *core)
     core->parent = channel_new(&parent);
     core->exec = channel_new(&exec);
     if (!core->status_timer || !core->stop_timer || !core->parent || !core->exec ||
-        ledger_init(&core->ledger) != 0)
+        ledger_init(&core->ledger, core->fds_max) != 0)
         return -1;
     return 0;
 }

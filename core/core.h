@@ -89,6 +89,8 @@ struct core {
     struct event *stop_timer;
     bool status_pending, status_failed;
     bool exec_ready;
+    bool overrun;   /* requests are being left unanswered */
+    size_t fds_max; /* descriptors that the ledger may hold */
     bool stopping;
     bool finishing;
     int state_dirfd;

@@ -74,8 +74,11 @@ enum verdict delivery_progress(struct core *core, const struct msg_progress *m)
     struct delivery *d = &core->delivery;
     if (m->results < d->written || m->results > d->sent)
         return VERDICT_HOSTILE;
+    /* Heartbeats are written as well; only results on their way show that the peer takes what we
+     * write. */
+    if (d->sent > d->written)
+        link_alive(core);
     d->written = m->results;
-    link_alive(core);
     delivery_pump(core);
     commands_pump(core);
     return VERDICT_OK;
@@ -105,13 +108,13 @@ void delivery_online(struct core *core)
     delivery_pump(core);
 }
 
-void delivery_dropped(struct core *core)
+void delivery_dropped(struct core *core, bool counted)
 {
     struct entry *e;
-    ledger_unsend(&core->ledger);
+    ledger_unsend(&core->ledger, counted);
     core->delivery = (struct delivery){0};
     TAILQ_FOREACH(e, &core->ledger.lists[ENTRY_READY], in_state)
-    content_settle(&e->output, CONTENT_SMALL);
+    ledger_settle(&core->ledger, e);
 }
 
 bool delivery_idle(const struct core *core)

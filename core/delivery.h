@@ -19,8 +19,8 @@ void delivery_heartbeat_reply(struct core *core);
 /* A new session is online; the counts start again. */
 void delivery_online(struct core *core);
 
-/* The session is gone: what was not proven goes again. */
-void delivery_dropped(struct core *core);
+/* The session is gone: what was not proven goes again. counted: the results may be the reason. */
+void delivery_dropped(struct core *core, bool counted);
 
 /* Everything that can be delivered is. */
 bool delivery_idle(const struct core *core);

@@ -5,13 +5,34 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/limits.h"
 #include "base/siphash.h"
 
 #define BUCKETS 16384
 
-int ledger_init(struct ledger *l)
+/* A content comes in: its descriptor is counted, or given back when there are too many. */
+static void count_in(struct ledger *l, struct content *c)
 {
-    *l = (struct ledger){.n_buckets = BUCKETS};
+    if (l->fds >= l->fds_max)
+        content_settle(c, LIMIT_OUTPUT);
+    l->fds += c->fd >= 0;
+}
+
+static void count_out(struct ledger *l, const struct content *c)
+{
+    l->fds -= c->fd >= 0;
+}
+
+void ledger_settle(struct ledger *l, struct entry *e)
+{
+    count_out(l, &e->output);
+    content_settle(&e->output, CONTENT_SMALL);
+    count_in(l, &e->output);
+}
+
+int ledger_init(struct ledger *l, size_t fds_max)
+{
+    *l = (struct ledger){.n_buckets = BUCKETS, .fds_max = fds_max};
     for (int i = 0; i < ENTRY_STATES; i++)
         TAILQ_INIT(&l->lists[i]);
     l->buckets = calloc(BUCKETS, sizeof *l->buckets);
@@ -70,6 +91,7 @@ struct entry *ledger_add(struct ledger *l, struct span id, struct content *text)
     e->text_len = text->len;
     e->text = *text;
     *text = content_empty();
+    count_in(l, &e->text);
     e->output = content_empty();
     e->ticket = ++l->last_ticket;
     struct entry **place = place_of(l, e->hash);
@@ -98,14 +120,14 @@ void ledger_move(struct ledger *l, struct entry *e, enum entry_state state)
     l->counts[state]++;
 }
 
-void ledger_unsend(struct ledger *l)
+void ledger_unsend(struct ledger *l, bool counted)
 {
     struct entry *e;
     while ((e = TAILQ_LAST(&l->lists[ENTRY_SENT], entry_list))) {
         TAILQ_REMOVE(&l->lists[ENTRY_SENT], e, in_state);
         l->counts[ENTRY_SENT]--;
         e->state = ENTRY_READY;
-        e->drops++;
+        e->drops += counted;
         TAILQ_INSERT_HEAD(&l->lists[ENTRY_READY], e, in_state);
         l->counts[ENTRY_READY]++;
     }
@@ -114,15 +136,18 @@ void ledger_unsend(struct ledger *l)
 void ledger_drop_text(struct ledger *l, struct entry *e)
 {
     l->text_bytes -= e->text.len;
+    count_out(l, &e->text);
     content_finish(&e->text);
 }
 
 void ledger_set_output(struct ledger *l, struct entry *e, struct content *output)
 {
     l->output_bytes -= e->output.len;
+    count_out(l, &e->output);
     content_finish(&e->output);
     e->output = *output;
     *output = content_empty();
+    count_in(l, &e->output);
     l->output_bytes += e->output.len;
 }
 
@@ -164,6 +189,7 @@ static void enforce_bounds(struct ledger *l)
 void ledger_delivered(struct ledger *l, struct entry *e)
 {
     l->output_bytes -= e->output.len;
+    count_out(l, &e->output);
     content_settle(&e->output, LEDGER_KEEP_SMALL);
     l->kept_bytes += e->output.len;
     l->kept_fds += e->output.fd >= 0;
@@ -176,6 +202,7 @@ void ledger_revive(struct ledger *l, struct entry *e)
     l->kept_bytes -= e->output.len;
     l->kept_fds -= e->output.fd >= 0;
     l->output_bytes += e->output.len;
+    count_in(l, &e->output);
     e->drops = 0;
     ledger_move(l, e, ENTRY_READY);
 }

@@ -53,6 +53,8 @@ TAILQ_HEAD(entry_list, entry);
 struct ledger {
     struct entry_list lists[ENTRY_STATES];
     size_t counts[ENTRY_STATES];
+    size_t fds,
+        fds_max; /* memfds held for entries not delivered; beyond, contents move to the heap */
     size_t text_bytes;           /* of texts not yet with exec */
     size_t output_bytes;         /* of outputs not yet delivered */
     size_t kept_bytes, kept_fds; /* of delivered ones */
@@ -62,8 +64,9 @@ struct ledger {
     uint64_t last_ticket;
 };
 
-/* 0, or -1 with errno. Takes its hash key from getrandom(2). */
-int ledger_init(struct ledger *l);
+/* 0, or -1 with errno. Takes its hash key from getrandom(2). fds_max: descriptors that entries may
+ * hold. */
+int ledger_init(struct ledger *l, size_t fds_max);
 void ledger_finish(struct ledger *l);
 
 /* The entry of this id, or NULL. */
@@ -82,14 +85,19 @@ bool ledger_same_text(const struct ledger *l, const struct entry *e, const struc
  * ledger_drop_text). */
 void ledger_move(struct ledger *l, struct entry *e, enum entry_state state);
 
-/* Puts all SENT entries back in front of READY, in their order, each with one drop more. */
-void ledger_unsend(struct ledger *l);
+/* Puts all SENT entries back in front of READY, in their order; counted: each with one drop more.
+ */
+void ledger_unsend(struct ledger *l, bool counted);
 
 /* The text has reached exec and is not needed any more. */
 void ledger_drop_text(struct ledger *l, struct entry *e);
 
 /* Gives the entry its output (taken over). The previous output, if any, is freed. */
 void ledger_set_output(struct ledger *l, struct entry *e, struct content *output);
+
+/* The output must wait: gives its descriptor back when it is small, or when descriptors are short.
+ */
+void ledger_settle(struct ledger *l, struct entry *e);
 
 /* SENT → DELIVERED; then the oldest delivered ones give way to the bounds. */
 void ledger_delivered(struct ledger *l, struct entry *e);

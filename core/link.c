@@ -113,7 +113,8 @@ static void retry(struct core *core, enum retry_kind kind, const char *reason, u
     wait_for(core, next, ms);
     if (was_online) {
         k->reconnects++;
-        delivery_dropped(core);
+        /* A refused duplicate says nothing about the results it was given. */
+        delivery_dropped(core, kind != RETRY_STANDBY);
     }
     core_check_stop(core);
 }

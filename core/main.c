@@ -30,13 +30,16 @@ static bool take_config(struct core *core, struct packet *p)
 }
 
 /* Results that wait hold descriptors: as many as the hard limit gives, within reason. */
-static void raise_descriptor_limit(void)
+static void raise_descriptor_limit(struct core *core)
 {
     struct rlimit r;
+    core->fds_max = 64;
     if (getrlimit(RLIMIT_NOFILE, &r) != 0)
         return;
     r.rlim_cur = r.rlim_max < 8192 ? r.rlim_max : 8192;
-    setrlimit(RLIMIT_NOFILE, &r);
+    /* The other half at least is for channels and for messages that wait. */
+    if (setrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur > 256)
+        core->fds_max = r.rlim_cur < 2048 ? r.rlim_cur / 4 : 512;
 }
 
 static bool enter_sandbox(struct core *core)
@@ -53,7 +56,8 @@ static bool enter_sandbox(struct core *core)
                             .landlock_scoped = report.landlock_scoped,
                             .seccomp = report.seccomp,
                             .syscalls = report.syscalls};
-    return send_started(core->parent, &m, -1) == 0;
+    send_started(core->parent, &m, -1); /* a parent that is gone shows as end of file */
+    return true;
 }
 
 int main(void)
@@ -65,12 +69,16 @@ int main(void)
         log_error("the configuration is not usable");
         return BIRTH_FAILED;
     }
-    raise_descriptor_limit();
+    raise_descriptor_limit(&core);
     core.base = event_base_new();
-    if (!core.base || core_start(&core) != 0 || !enter_sandbox(&core) || link_start(&core) != 0) {
-        log_error("core cannot start");
+    if (!core.base || core_start(&core) != 0) {
+        log_error("core cannot start: no memory or descriptors");
         return BIRTH_FAILED;
     }
+    if (!enter_sandbox(&core))
+        return BIRTH_SANDBOX;
+    if (link_start(&core) != 0)
+        return BIRTH_FAILED;
     event_base_dispatch(core.base);
     core_finish_all(&core);
     event_base_free(core.base);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -13,6 +14,7 @@
 #include "core/link.h"
 
 #define STATUS_INTERVAL_MS 1000
+#define NEW_FILE           "status.json.new"
 
 static size_t format_status(const struct core *core, char *out, size_t size)
 {
@@ -51,13 +53,20 @@ static size_t format_status(const struct core *core, char *out, size_t size)
 
 static bool write_file(int dirfd, const char *text, size_t len)
 {
-    int fd = openat(dirfd, "status.json.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-                    0600);
-    if (fd < 0)
-        return false;
-    bool ok = write(fd, text, len) == (ssize_t)len;
-    ok = close(fd) == 0 && ok;
-    return ok && renameat(dirfd, "status.json.new", dirfd, "status.json") == 0;
+    struct stat st;
+    /* In user mode commands can put anything here: a pipe must not hold core up. */
+    int fd = openat(dirfd, NEW_FILE,
+                    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    bool ok = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+              write(fd, text, len) == (ssize_t)len;
+    if (fd >= 0)
+        ok = close(fd) == 0 && ok;
+    if (ok && renameat(dirfd, NEW_FILE, dirfd, "status.json") == 0)
+        return true;
+    int saved = ok || fd < 0 ? errno : EIO;
+    unlinkat(dirfd, NEW_FILE, 0);
+    errno = saved;
+    return false;
 }
 
 void status_write(struct core *core)

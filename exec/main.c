@@ -37,7 +37,8 @@ static bool enter_sandbox(struct exec *exec, struct sandbox_report *report)
     return true;
 }
 
-static bool start(struct exec *exec)
+/* 0, or the exit code. */
+static int start(struct exec *exec)
 {
     struct sandbox_report report = {0};
     umask((mode_t)exec->config.umask); /* commands inherit it, and exec makes no file */
@@ -46,19 +47,18 @@ static bool start(struct exec *exec)
     if (!exec->base || spawner_init(&exec->spawner) != 0 || exec_start(exec) != 0 ||
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
         log_error("cannot start: %s", strerror(errno));
-        return false;
+        return BIRTH_FAILED;
     }
     if (!enter_sandbox(exec, &report))
-        return false;
+        return BIRTH_SANDBOX;
     config_start_state(&exec->config, &exec->spawner.state);
     struct msg_started m = {.landlock_abi = (uint64_t)report.landlock_abi,
                             .landlock_scoped = report.landlock_scoped,
                             .seccomp = report.seccomp,
                             .syscalls = report.syscalls};
-    if (send_started(exec->parent, &m, -1) != 0)
-        return false;
+    send_started(exec->parent, &m, -1); /* a parent that is gone shows as end of file */
     exec_prepare(exec);
-    return true;
+    return 0;
 }
 
 int main(void)
@@ -71,8 +71,9 @@ int main(void)
         log_error("the configuration cannot be used: %s", why);
         return BIRTH_FAILED;
     }
-    if (!start(&exec))
-        return BIRTH_FAILED;
+    int failed = start(&exec);
+    if (failed)
+        return failed;
     event_base_dispatch(exec.base);
     exec_finish(&exec);
     return exec.exit_code;

@@ -35,6 +35,8 @@ enum env_from { ENV_FROM_LOGIN, ENV_FROM_FILE, ENV_FROM_NONE };
 
 /* Exit code of a child that could not start; its log line says why. */
 #define BIRTH_FAILED 1
+/* The same when the sandbox is the reason; the agent ends with it, as exit code 6. */
+#define BIRTH_SANDBOX 6
 
 /*
  * The first thing in every child's main: fills 0..2 if closed, refuses to go on when descriptor 3

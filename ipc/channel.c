@@ -134,17 +134,22 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     release(c);
 }
 
+static void wait_to_write(struct channel *c, int why)
+{
+    struct timeval soon = {.tv_usec = RETRY_MS * 1000};
+    if (why == ETOOMANYREFS)
+        event_add(c->retry, &soon);
+    else
+        event_add(c->writable, NULL);
+}
+
 static void flush(struct channel *c)
 {
     while (c->first) {
         struct waiting *w = c->first;
         if (packet_send(c->setup.fd, w->frame, w->len, w->fd) != 0) {
-            if (errno == EAGAIN) {
-                event_add(c->writable, NULL);
-            } else if (errno == ETOOMANYREFS) {
-                struct timeval soon = {.tv_usec = RETRY_MS * 1000};
-                event_add(c->retry, &soon);
-            }
+            if (errno == EAGAIN || errno == ETOOMANYREFS)
+                wait_to_write(c, errno);
             /* EPIPE and the like: the read side sees the end. */
             return;
         }
@@ -266,16 +271,14 @@ int channel_send(struct channel *c, enum ipc_type type, const void *message, int
         errno = EMSGSIZE;
         return -1;
     }
-    if (!c->first) {
-        if (packet_send(c->setup.fd, frame, len, fd) == 0)
-            return 0;
-        if (errno != EAGAIN && errno != ETOOMANYREFS)
-            return -1;
-    }
-    bool idle = !c->first;
-    if (enqueue(c, frame, len, fd) != 0)
+    if (c->first)
+        return enqueue(c, frame, len, fd);
+    if (packet_send(c->setup.fd, frame, len, fd) == 0)
+        return 0;
+    int why = errno;
+    if ((why != EAGAIN && why != ETOOMANYREFS) || enqueue(c, frame, len, fd) != 0)
         return -1;
-    if (idle)
-        flush(c);
+    /* The loop tries again, not we: on_drained within a send would find its caller half-way. */
+    wait_to_write(c, why);
     return 0;
 }

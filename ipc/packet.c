@@ -130,13 +130,17 @@ enum packet_outcome packet_receive(int socket, struct packet *p, unsigned direct
                        .msg_iovlen = 1,
                        .msg_control = control.bytes,
                        .msg_controllen = sizeof control.bytes};
-    ssize_t n;
+    ssize_t n = 0;
     p->fd = -1;
-    do
+    bool reset = false;
+    /* ECONNRESET once: the peer closed with unread packets of ours. What it had sent is still
+     * there, behind that. */
+    do {
+        reset = reset || (n < 0 && errno == ECONNRESET);
         n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
+    } while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset)));
     if (n < 0 && errno == ECONNRESET)
-        return PACKET_EOF; /* the peer closed with unread packets of ours */
+        return PACKET_EOF;
     if (n < 0)
         return errno == EAGAIN ? PACKET_AGAIN : PACKET_ERROR;
     p->len = (size_t)n;

@@ -132,7 +132,9 @@ static void log_end(const struct child *c, int status, bool expected)
     else if (WIFSIGNALED(status))
         log_error("%s was ended by signal %d (%s)", name, WTERMSIG(status),
                   strsignal(WTERMSIG(status)));
-    else if (!expected || WEXITSTATUS(status) != 0)
+    else if (!expected && WEXITSTATUS(status) == 0) /* often in the wake of another one's death */
+        log_warn("%s ended without being told to: the agent ends", name);
+    else if (WEXITSTATUS(status) != 0)
         log_error("%s ended with code %d", name, WEXITSTATUS(status));
     else
         log_debug("%s ended", name);

@@ -18,6 +18,8 @@
  * and a name service may take much longer than the attempt may.
  */
 #define CURL_LATER_MS 1000
+/* Bytes that may wait in the kernel before they are sent: 2 s at 64 KB/s. */
+#define UNSENT_MAX 131072
 
 struct attempt {
     CURLM *multi;
@@ -143,7 +145,10 @@ static int take_socket(struct attempt *a)
     int fd = fcntl(active, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return -1;
+    /* A full send buffer must not stand for progress: what is written is soon on its way. */
+    int unsent = UNSENT_MAX;
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent) != 0 ||
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) != 0 ||
         fds_set_nonblocking(fd, true) != 0) {
         fds_close(&fd);

@@ -77,7 +77,7 @@ int launcher_confine(struct launcher *l, struct sandbox_report *report)
     char err[256] = "";
     if (!reach_first_hop(&reach, (uint16_t)l->connect.port, l->connect.proxy)) {
         log_error("the proxy must be given as http://host:port");
-        return -1;
+        return BIRTH_FAILED;
     }
     reach_add_system(&reach);
     reach_add(&reach, l->children.directory);
@@ -90,7 +90,7 @@ int launcher_confine(struct launcher *l, struct sandbox_report *report)
         sandbox_enter(SANDBOX_LAUNCHER, &access, report, err, sizeof err) == 0)
         return 0;
     log_error("cannot enter its sandbox: %s", err[0] ? err : strerror(errno));
-    return -1;
+    return BIRTH_SANDBOX;
 }
 
 /* Starts both programs of an order. Whatever fails, the peers see end of file. */

@@ -33,7 +33,8 @@ struct launcher {
 /* Takes the configuration and opens what the sandbox would deny. 0, or -1 after a log line. */
 int launcher_init(struct launcher *l, const struct msg_launcher_config *config);
 
-/* Enters the sandbox, which contains those of the programs it starts. 0, or -1 after a log line. */
+/* Enters the sandbox, which contains those of the programs it starts. 0, or the exit code
+ * after a log line. */
 int launcher_confine(struct launcher *l, struct sandbox_report *report);
 
 /* Serves the parent until end of file. Returns the exit code. */

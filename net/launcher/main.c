@@ -24,8 +24,11 @@ int main(void)
     }
     int ready = launcher_init(&launcher, config);
     explicit_bzero(&packet, sizeof packet);
-    if (ready != 0 || launcher_confine(&launcher, &report) != 0)
+    if (ready != 0)
         return BIRTH_FAILED;
+    int refused = launcher_confine(&launcher, &report);
+    if (refused)
+        return refused;
     int code = launcher_run(&launcher, BIRTH_FD_FIRST, &report);
     launcher_finish(&launcher);
     return code;

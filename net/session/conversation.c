@@ -182,14 +182,25 @@ void conversation_turn(struct session *s)
 {
     if (s->step != STEP_ONLINE)
         return;
-    ws_process(&s->ws);
-    if (s->step == STEP_ONLINE)
-        write_out(s);
+    size_t at;
+    write_out(s);
+    /* All input that there is room for: no event would tell of what is left. */
+    do {
+        at = s->ws.in_at;
+        if (s->step == STEP_ONLINE)
+            ws_process(&s->ws);
+        if (s->step == STEP_ONLINE)
+            write_out(s);
+    } while (s->step == STEP_ONLINE && ws_has_input(&s->ws) && s->ws.in_at != at);
     if (s->step != STEP_ONLINE)
         return;
     report_progress(s);
     check_end(s);
-    if (s->step == STEP_ONLINE && ws_wants_input(&s->ws))
+    if (s->step != STEP_ONLINE || !ws_wants_input(&s->ws))
+        return;
+    if (tls_pending(&s->tls))
+        event_active(s->readable, EV_READ, 0);
+    else
         event_add(s->readable, NULL);
 }
 

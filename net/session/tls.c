@@ -215,6 +215,11 @@ enum tls_io tls_read(struct tls *t, char *data, size_t size, size_t *n)
     return rc == 1 ? TLS_OK : judge(t, rc);
 }
 
+bool tls_pending(const struct tls *t)
+{
+    return SSL_pending(t->ssl) > 0;
+}
+
 enum tls_io tls_write(struct tls *t, const char *data, size_t len, size_t *n)
 {
     ERR_clear_error();

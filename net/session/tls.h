@@ -48,6 +48,9 @@ enum tls_io tls_handshake(struct tls *t);
 
 enum tls_io tls_read(struct tls *t, char *data, size_t size, size_t *n);
 
+/* True when decrypted bytes wait in OpenSSL: the socket does not tell of them. */
+bool tls_pending(const struct tls *t);
+
 /* After TLS_WANT_WRITE the next call begins with the same bytes; they may have moved. */
 enum tls_io tls_write(struct tls *t, const char *data, size_t len, size_t *n);
 

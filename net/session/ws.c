@@ -285,6 +285,11 @@ void ws_process(struct ws *ws)
         ws->in_at = ws->in_len = 0;
 }
 
+bool ws_has_input(const struct ws *ws)
+{
+    return ws->state < WS_CLOSED && ws->in_at < ws->in_len && may_take(ws);
+}
+
 bool ws_wants_input(const struct ws *ws)
 {
     return ws->state >= WS_CLOSED || (ws->in_at == ws->in_len && may_take(ws));

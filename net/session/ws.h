@@ -61,6 +61,9 @@ char *ws_room(struct ws *ws, size_t *size);
 void ws_received(struct ws *ws, size_t n);
 void ws_process(struct ws *ws);
 
+/* Whether input that had to wait can be taken now. */
+bool ws_has_input(const struct ws *ws);
+
 /* Whether reading would bring us on: false while output piles up, or after the end. */
 bool ws_wants_input(const struct ws *ws);
 

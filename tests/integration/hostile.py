@@ -87,7 +87,7 @@ class HostileCase(TowerCase):
         for number, (name, agent, watch) in enumerate(victims):
             with self.subTest(name):
                 conversation = self.tower.wait_online(PATIENCE, connection_id=f"victim-{number}")
-                with contextlib.suppress(ConnectionError):
+                with contextlib.suppress(OSError):
                     attacks[name](conversation)
                 self.goes_on(agent, conversation, ends)
                 self.check_agent(agent, watch)
@@ -95,7 +95,7 @@ class HostileCase(TowerCase):
     def goes_on(self, agent, conversation, ends=None):
         """The next command is answered, on this connection or on the next."""
         id = None
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             id = conversation.send_command("echo on")
         self.tower.events.wait_until(
             lambda: conversation.ended or (id and self.tower.results(id)), PATIENCE,

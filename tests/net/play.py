@@ -2,6 +2,8 @@
 """A session under test: its parent, core and connector, and the TLS server it talks to."""
 
 import contextlib
+import fcntl
+import json
 import os
 import shutil
 import socket
@@ -29,7 +31,6 @@ _F_ADD_SEALS = 1033
 
 
 def memfd(data, seal=True):
-    import fcntl
     fd = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with open(fd, "wb", closefd=False) as file:
         file.write(data)
@@ -103,13 +104,12 @@ class Session:
 
     def _become(self, ends, purpose, environment, program):
         try:
-            null, log = os.open("/dev/null", os.O_RDWR), os.dup(self.log.fileno())
-            fds = [os.dup(s.fileno()) for s in ends]
-            high = [os.dup2(fd, 100 + i, inheritable=True) for i, fd in enumerate(fds)]
-            for source, target in ((null, 0), (null, 1), (log, 2)):
+            null, log = os.open("/dev/null", os.O_RDWR), self.log.fileno()
+            # Above all targets first, so that no target is a source still needed.
+            sources = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10)
+                       for fd in (null, null, log, *(s.fileno() for s in ends))]
+            for target, source in enumerate(sources):
                 os.dup2(source, target)
-            for i, fd in enumerate(high):
-                os.dup2(fd, 3 + i)
             os.execve(program, ["tw-agent-net-session", purpose], environment)
         finally:
             os._exit(99)
@@ -118,12 +118,19 @@ class Session:
         """What the connector does."""
         with socket.create_connection((host, port)) as s:
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            socket.send_fds(self.connector, [wire.encode("connected", unused=0)], [s.fileno()])
+            try:
+                socket.send_fds(self.connector, [wire.encode("connected", unused=0)], [s.fileno()])
+            except BrokenPipeError:
+                raise AssertionError(f"ended with {self.wait()}: {self.lines()}") from None
         self.connector.close()
 
     def tell(self, name, fd=None, **fields):
-        frame = wire.encode(name, **fields)
-        socket.send_fds(self.core, [frame], [] if fd is None else [fd])
+        """A message of core's; the descriptor is closed."""
+        try:
+            socket.send_fds(self.core, [wire.encode(name, **fields)], [] if fd is None else [fd])
+        finally:
+            if fd is not None:
+                os.close(fd)
 
     def go(self):
         self.tell("go", unused=0)
@@ -278,6 +285,14 @@ class Server:
         if self.error and not quietly:
             raise self.error
         return self.result
+
+
+def command(ident, text):
+    return json.dumps({"@type": "command-request", "id": ident, "command": text}).encode()
+
+
+def closing(code, reason=b""):
+    return frame(8, struct.pack(">H", code) + reason)
 
 
 def accept_key(head):

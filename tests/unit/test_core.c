@@ -65,7 +65,7 @@ static void ledger_life(void **state)
 {
     struct ledger l;
     (void)state;
-    assert_int_equal(ledger_init(&l), 0);
+    assert_int_equal(ledger_init(&l, 100), 0);
     struct entry *a = add(&l, "a", "echo 1"), *b = add(&l, "b", "echo 2");
     assert_ptr_equal(ledger_find(&l, span_of("a")), a);
     assert_null(ledger_find(&l, span_of("c")));
@@ -87,7 +87,7 @@ static void ledger_life(void **state)
     ledger_move(&l, b, ENTRY_SENT);
     struct entry *c = add(&l, "c", "");
     ledger_move(&l, c, ENTRY_READY);
-    ledger_unsend(&l);
+    ledger_unsend(&l, true);
     assert_ptr_equal(TAILQ_FIRST(&l.lists[ENTRY_READY]), a);
     assert_ptr_equal(TAILQ_NEXT(a, in_state), b);
     assert_ptr_equal(TAILQ_NEXT(b, in_state), c);
@@ -110,7 +110,7 @@ static void ledger_bounds(void **state)
     struct ledger l;
     char id[32];
     (void)state;
-    assert_int_equal(ledger_init(&l), 0);
+    assert_int_equal(ledger_init(&l, 100), 0);
     for (int i = 0; i < LEDGER_KEEP_FDS + 5; i++) {
         snprintf(id, sizeof id, "big%d", i);
         struct entry *e = add(&l, id, "x");
