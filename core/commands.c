@@ -20,6 +20,8 @@
  * delivery come by it.
  */
 #define OPEN_MOST (2 * LIMIT_QUEUE_COUNT)
+/* Repeated requests that are logged; status.json counts them all. */
+#define REPEATS_LOGGED 100
 
 static void answer_with(struct core *core, struct entry *e, int status, const char *text)
 {
@@ -34,17 +36,21 @@ static void answer_with(struct core *core, struct entry *e, int status, const ch
 
 static void repeated(struct core *core, struct entry *e, const struct content *text)
 {
-    core->counters.repeated++;
+    /* A server that repeats itself must not fill the log. */
+    bool quiet = ++core->counters.repeated > REPEATS_LOGGED;
     if (!ledger_same_text(&core->ledger, e, text)) {
         core->counters.refused++;
-        log_warn("a command request repeats an id with another text: refused, not run");
+        log_line(quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN,
+                 "a command request repeats an id with another text: refused, not run");
         return;
     }
     if (e->state != ENTRY_DELIVERED) {
-        log_info("a command request was delivered again: its result will answer both");
+        log_line(quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+                 "a command request was delivered again: its result will answer both");
         return;
     }
-    log_info("a command request was delivered again: answered with its result, not run again");
+    log_line(quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+             "a command request was delivered again: answered with its result, not run again");
     ledger_revive(&core->ledger, e);
     if (e->forgotten)
         answer_with(
@@ -52,13 +58,25 @@ static void repeated(struct core *core, struct entry *e, const struct content *t
             "tw-agent: this command has run and its result was delivered; it is no longer kept\n");
 }
 
+static void answer_stopping(struct core *core, struct entry *e)
+{
+    answer_with(core, e, STATUS_TRY_LATER,
+                "tw-agent: the agent is being stopped; the command was not run\n");
+}
+
+void commands_stop(struct core *core)
+{
+    struct entry *e;
+    while ((e = TAILQ_FIRST(&core->ledger.lists[ENTRY_QUEUED])))
+        answer_stopping(core, e);
+}
+
 static void admit(struct core *core, struct entry *e)
 {
     const struct ledger *l = &core->ledger;
     core->counters.received++;
     if (core->stopping)
-        answer_with(core, e, STATUS_TRY_LATER,
-                    "tw-agent: the agent is being stopped; the command was not run\n");
+        answer_stopping(core, e);
     else if (l->counts[ENTRY_QUEUED] > LIMIT_QUEUE_COUNT || l->text_bytes > LIMIT_QUEUE_BYTES)
         answer_with(core, e, STATUS_TRY_LATER,
                     "tw-agent: the agent is full; the command was not run\n");
@@ -147,6 +165,18 @@ static void note_dropped(struct core *core, uint64_t dropped)
              (unsigned long long)core->config.max_output, (unsigned long long)dropped);
 }
 
+static bool give_to_search(struct core *core, const struct entry *e)
+{
+    struct msg_search m = {.ticket = e->ticket};
+    int made;
+    bool failed;
+    int fd = content_fd(&e->output, &made, &failed);
+    int rc = failed ? -1 : send_search(core->parent, &m, fd);
+    if (made >= 0)
+        close(made);
+    return rc == 0;
+}
+
 static enum verdict on_finished(void *context, const struct msg_finished *m, int *fd)
 {
     struct core *core = context;
@@ -166,10 +196,9 @@ static enum verdict on_finished(void *context, const struct msg_finished *m, int
         ready(core, e); /* nothing to search */
         return VERDICT_OK;
     }
-    struct msg_search search = {.ticket = e->ticket};
     ledger_move(&core->ledger, e, ENTRY_SEARCHING);
-    if (send_search(core->parent, &search, e->output.fd) != 0) {
-        log_error("the parent does not take a result to search");
+    if (!give_to_search(core, e)) {
+        log_error("the parent does not take a result to search: %s", strerror(errno));
         event_base_loopbreak(core->base);
     }
     commands_pump(core);

@@ -16,6 +16,9 @@ enum verdict commands_searched(struct core *core, const struct msg_search_result
 /* Gives exec what it may run now. */
 void commands_pump(struct core *core);
 
+/* The agent is being stopped: what exec does not have yet is answered, not run. */
+void commands_stop(struct core *core);
+
 /* Nothing queued, running or being searched. */
 bool commands_idle(const struct core *core);
 

@@ -70,6 +70,7 @@ static enum verdict on_stop(void *context, const struct msg_stop *m, int *fd)
              core->ledger.counts[ENTRY_READY] + core->ledger.counts[ENTRY_SENT]);
     core->stopping = true;
     event_add(core->stop_timer, &drain);
+    commands_stop(core);
     delivery_pump(core);
     core_check_stop(core);
     return VERDICT_OK;
@@ -111,7 +112,7 @@ static enum verdict on_token_alarm(void *context, const struct msg_token_alarm *
     else
         log_info("the token was read again: %s", m->outcome == 1 ? "replaced" : "unchanged");
     if (m->outcome == 1)
-        link_token_replaced(context);
+        link_try_now(context);
     return VERDICT_OK;
 }
 
@@ -119,7 +120,7 @@ static enum verdict on_reload(void *context, const struct msg_reload *m, int *fd
 {
     (void)m;
     (void)fd;
-    status_write(context);
+    link_try_now(context);
     return VERDICT_OK;
 }
 

@@ -56,7 +56,7 @@ void delivery_pump(struct core *core)
     struct entry *e;
     while (core->link.state == LINK_ONLINE && core->exec_ready && link_channel(core) &&
            d->sent - d->written < WINDOW && (e = TAILQ_FIRST(&l->lists[ENTRY_READY]))) {
-        if (e->drops >= DROPS_MOST)
+        if (e->drops >= DROPS_MOST && e->output.len > CONTENT_SMALL)
             shorten(core, e);
         if (!give_to_session(core, e))
             return;

@@ -104,6 +104,8 @@ static void retry(struct core *core, enum retry_kind kind, const char *reason, u
     } else {
         ms = backoff_failed(&k->backoff, core_random());
     }
+    if (at_least_ms > BACKOFF_REFUSED_MOST_MS)
+        at_least_ms = BACKOFF_REFUSED_MOST_MS; /* no page may put the agent to sleep for days */
     if (ms < at_least_ms)
         ms = at_least_ms;
     k->quiet = next == LINK_STANDBY || k->backoff.shorts > 1;
@@ -360,9 +362,10 @@ enum verdict link_heartbeat_reply(struct session *s)
     return VERDICT_OK;
 }
 
-void link_token_replaced(struct core *core)
+void link_try_now(struct core *core)
 {
-    if (core->link.state == LINK_TOKEN_REFUSED)
+    enum link_state state = core->link.state;
+    if (state == LINK_WAITING || state == LINK_TOKEN_REFUSED)
         begin(core);
 }
 

@@ -15,8 +15,9 @@ void link_finish(struct core *core);
 enum verdict link_session_opened(struct core *core, const struct msg_session_opened *m, int *fd);
 enum verdict link_session_refused(struct core *core, const struct msg_session_refused *m);
 
-/* The token's source has a new token: a refused one is tried again at once. */
-void link_token_replaced(struct core *core);
+/* Ends a wait (the token was replaced, or the administrator asks by SIGHUP): tries again at once.
+ */
+void link_try_now(struct core *core);
 
 /* exec knows the work directory: info can be sent. */
 void link_exec_ready(struct core *core);

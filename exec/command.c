@@ -243,11 +243,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)what;
     switch (c->next) {
     case TIMER_RETRY:
-        start(c);
+        if (!c->exec->stopping)
+            start(c);
         break;
     case TIMER_LIMIT:
         c->timed_out = true;
-        kill(-c->group, SIGTERM);
+        if (c->group)
+            kill(-c->group, SIGTERM);
         arm(c, TIMER_KILL, KILL_MS);
         break;
     case TIMER_KILL:

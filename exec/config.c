@@ -104,10 +104,6 @@ static void raise_soft(int resource, rlim_t wanted)
 void config_raise_limits(void)
 {
     raise_soft(RLIMIT_NOFILE, WANTED_DESCRIPTORS);
-    /* Writing a memfd counts as writing a file: its soft limit would end exec by SIGXFSZ. */
-    raise_soft(RLIMIT_FSIZE, RLIM_INFINITY);
-    raise_soft(RLIMIT_CPU, RLIM_INFINITY);
-    signal(SIGXFSZ, SIG_IGN);
 }
 
 static rlim_t from_wire(uint64_t value)

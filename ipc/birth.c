@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/fds.h"
@@ -21,6 +22,20 @@ static void ignore_signals(void)
         signal(ignored[i], SIG_IGN);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void birth_raise_limits(void)
+{
+    static const int resources[] = {RLIMIT_FSIZE, RLIMIT_CPU};
+    for (size_t i = 0; i < sizeof resources / sizeof *resources; i++) {
+        struct rlimit r;
+        if (getrlimit(resources[i], &r) != 0 || r.rlim_cur == r.rlim_max)
+            continue;
+        r.rlim_cur = r.rlim_max;
+        setrlimit(resources[i], &r);
+    }
+    signal(SIGXFSZ, SIG_IGN);
+    signal(SIGXCPU, SIG_IGN);
 }
 
 void birth_receive(const char *program, int n_fds, unsigned direction, enum ipc_type type,
@@ -38,6 +53,7 @@ void birth_receive(const char *program, int n_fds, unsigned direction, enum ipc_
         exit(BIRTH_FAILED);
     }
     ignore_signals();
+    birth_raise_limits();
     if (packet_expect(BIRTH_FD_FIRST, p, direction, PHASE_CONFIG, type, &why) != 0) {
         log_error("%s: no configuration from its parent: %s", program, why);
         exit(BIRTH_FAILED);

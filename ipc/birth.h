@@ -49,6 +49,12 @@ void birth_receive(const char *program, int n_fds, unsigned direction, enum ipc_
                    struct packet *p);
 
 /*
+ * Soft limits of the login shell must not end the agent: raises file size (memfds count) and CPU
+ * time to the hard limits and ignores their signals. Commands get back what was saved before.
+ */
+void birth_raise_limits(void);
+
+/*
  * Becomes uid and gid for good with these supplementary groups; checks that no way back is left.
  * When this process is that user already (user mode), changes nothing. 0, or -1 with errno.
  */

@@ -26,8 +26,11 @@ int parent_take_arguments(struct parent *p, int argc, char **argv, char **enviro
     if (fds_fill_standard() != 0 || start_state_record(&p->start) != 0 ||
         sandbox_undumpable() != 0 || token_init(&p->token) != 0)
         return fail("cannot prepare this process");
-    /* A log that nobody reads any more must not end the agent. */
+    /* A log that nobody reads any more must not end the agent, nor a reload before its loop runs.
+     */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    birth_raise_limits();
     if (token_take_environment(&p->token, environment) &&
         !options_set(&p->options, OPT_ACCESS_TOKEN, LEVEL_VARIABLE, 0, ""))
         return EXIT_OTHER;

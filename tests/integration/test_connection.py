@@ -144,10 +144,10 @@ class Drops(TowerCase):
 
     def test_slow_upload_is_no_silence(self):
         """A result that takes many heartbeats to go out is progress, though no reply comes."""
-        self.tower.receive_buffer = 4096
+        self.tower.receive_buffer = 131_072
         agent = self.online_agent(args=("--heartbeat", "1s"))
         conversation = self.tower.agent
-        conversation.throttle(500_000)
+        conversation.throttle(500_000, receive_buffer=131_072)
         id = conversation.send_command("head -c 3000000 /dev/zero")
         result = self.tower.wait_result(id, 60)
         self.assertEqual((len(result.output), result.conn), (3_000_000, conversation.number))
