@@ -108,14 +108,15 @@ class Drops(TowerCase):
         self.assertEqual(commands_file(agent, "count"), "x\n")
 
     def test_result_that_ends_connections_is_shortened(self):
+        """Only a big result is ever taken for the reason; small ones go again without end."""
         agent = self.online_agent()
         newest = self.tower.agent
         self.tower.heartbeat_replies = newest.heartbeat_replies = False
-        newest.run("head -c 5000 /dev/zero; exit 6", id="deadly")
+        newest.run("head -c 50000 /dev/zero; exit 6", id="deadly")
         for count in (2, 3):
             newest.drop()
             newest = self.tower.wait_online(TIMEOUT, newer_than=newest)
-            self.assertEqual(len(self.tower.wait_result("deadly", count=count).output), 5000)
+            self.assertEqual(len(self.tower.wait_result("deadly", count=count).output), 50000)
         newest.drop()
         short = self.tower.wait_result("deadly", TIMEOUT, count=4)
         self.assertIn(b"it is left out", short.output)
