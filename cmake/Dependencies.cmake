@@ -6,7 +6,6 @@ pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3.0)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp>=2.5)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.76)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.13)
-pkg_check_modules(INIH REQUIRED IMPORTED_TARGET inih)
 pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
 
 # msgpack-c: msgpack-c.pc from 6.0 on, msgpack.pc before.
