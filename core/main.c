@@ -70,7 +70,7 @@ int main(void)
         return BIRTH_FAILED;
     }
     raise_descriptor_limit(&core);
-    core.base = event_base_new();
+    core.base = channel_loop_new();
     if (!core.base || core_start(&core) != 0) {
         log_error("core cannot start: no memory or descriptors");
         return BIRTH_FAILED;

@@ -10,17 +10,6 @@
 #include "ipc/birth.h"
 #include "sandbox/sandbox.h"
 
-static struct event_base *loop_new(void)
-{
-    struct event_config *config = event_config_new();
-    struct event_base *base = NULL;
-    if (config && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
-        base = event_base_new_with_config(config);
-    if (config)
-        event_config_free(config);
-    return base;
-}
-
 static bool enter_sandbox(struct exec *exec, struct sandbox_report *report)
 {
     enum sandbox_isolation isolation = (enum sandbox_isolation)exec->config.isolation;
@@ -43,7 +32,7 @@ static int start(struct exec *exec)
     struct sandbox_report report = {0};
     umask((mode_t)exec->config.umask); /* commands inherit it, and exec makes no file */
     config_raise_limits();
-    exec->base = loop_new();
+    exec->base = channel_loop_new();
     if (!exec->base || spawner_init(&exec->spawner) != 0 || exec_start(exec) != 0 ||
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
         log_error("cannot start: %s", strerror(errno));

@@ -176,6 +176,17 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     release(c);
 }
 
+struct event_base *channel_loop_new(void)
+{
+    struct event_config *config = event_config_new();
+    if (!config)
+        return NULL;
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+    struct event_base *base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
 struct channel *channel_new(const struct channel_setup *setup)
 {
     struct channel *c = calloc(1, sizeof *c);

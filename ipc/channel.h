@@ -49,6 +49,12 @@ struct channel_setup {
     void (*on_drained)(void *context);
 };
 
+/*
+ * The loop of a process: without locks (no threads here), without timerfd, deaf to EVENT_*
+ * variables. NULL: no memory or descriptors.
+ */
+struct event_base *channel_loop_new(void);
+
 /* A channel on the loop, or NULL with errno (the descriptor is closed then). */
 struct channel *channel_new(const struct channel_setup *setup);
 

@@ -226,17 +226,6 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     event_base_loopbreak(p->base);
 }
 
-static struct event_base *new_base(void)
-{
-    struct event_config *config = event_config_new();
-    if (!config)
-        return NULL;
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
-    struct event_base *base = event_base_new_with_config(config);
-    event_config_free(config);
-    return base;
-}
-
 static int listen_to(struct parent *p, struct child *c)
 {
     static const struct channel_handlers handlers[CHILDREN] = {
@@ -266,7 +255,7 @@ int supervise_init(struct parent *p)
 {
     static const int numbers[SIGNALS] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
     sigset_t none;
-    p->base = new_base();
+    p->base = channel_loop_new();
     bool ok = p->base && (p->deadline = evtimer_new(p->base, on_deadline, p));
     for (size_t i = 0; i < SIGNALS && ok; i++)
         ok = (p->signals[i] = evsignal_new(p->base, numbers[i], on_signal, p)) &&

@@ -21,18 +21,6 @@ static void on_child_ended(evutil_socket_t signal, short what, void *arg)
     children_reap(&l->children);
 }
 
-/* No timerfd, no locks, and no EVENT_* variable changes that. */
-static struct event_base *new_base(void)
-{
-    struct event_config *config = event_config_new();
-    if (!config)
-        return NULL;
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
-    struct event_base *base = event_base_new_with_config(config);
-    event_config_free(config);
-    return base;
-}
-
 static bool keep_target(struct launcher *l, const struct msg_launcher_config *config)
 {
     if (!span_copy(l->host, sizeof l->host, config->host) ||
@@ -61,7 +49,7 @@ int launcher_init(struct launcher *l, const struct msg_launcher_config *config)
         log_error("cannot find %s: %s", what, strerror(errno));
         return -1;
     }
-    l->base = new_base();
+    l->base = channel_loop_new();
     if (l->base)
         l->child_ended = evsignal_new(l->base, SIGCHLD, on_child_ended, l);
     if (!l->child_ended || event_add(l->child_ended, NULL) != 0) {

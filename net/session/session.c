@@ -220,12 +220,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 
 static int init_loop(struct session *s)
 {
-    struct event_config *config = event_config_new();
-    if (!config)
-        return -1;
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
-    s->base = event_base_new_with_config(config);
-    event_config_free(config);
+    s->base = channel_loop_new();
     if (!s->base)
         return -1;
     s->deadline = evtimer_new(s->base, on_deadline, s);

@@ -272,6 +272,26 @@ static void end_of_file(void **state)
     stop(&f);
 }
 
+/* A peer that ends with packets of ours unread: the kernel says ECONNRESET before what the peer had
+ * sent. */
+static void last_word(void **state)
+{
+    struct fixture f;
+    struct msg_heartbeat ours = {0};
+    struct msg_heartbeat_reply theirs = {0};
+    (void)state;
+    start(&f, PHASE_ONLINE);
+    assert_int_equal(send_heartbeat(f.channel, &ours, -1), 0);
+    assert_int_equal(packet_send_message(f.peer, MSG_heartbeat_reply, &theirs, -1), 0);
+    close(f.peer);
+    f.peer = -1;
+    event_base_loop(f.base, EVLOOP_NONBLOCK);
+    assert_int_equal(f.replies, 1);
+    assert_int_equal(f.ends, 1);
+    assert_int_equal(f.how, CHANNEL_EOF);
+    stop(&f);
+}
+
 /* A peer that does not read: writes never block, the queue has an end, and everything arrives in
  * order later. */
 static void queue(void **state)
@@ -316,6 +336,7 @@ int main(void)
         cmocka_unit_test(unhandled),         cmocka_unit_test(too_long),
         cmocka_unit_test(descriptors),       cmocka_unit_test(many_descriptors),
         cmocka_unit_test(end_of_file),       cmocka_unit_test(queue),
+        cmocka_unit_test(last_word),
     };
     return cmocka_run_group_tests_name("channel", tests, NULL, NULL);
 }
