@@ -53,8 +53,9 @@ static SSL *connect_tls(uint16_t port, const char *ca)
         fail("cannot load the CA");
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     SSL *tls = SSL_new(context);
-    if (!tls || SSL_set_fd(tls, fd) != 1 || SSL_set1_host(tls, "localhost") != 1 ||
-        SSL_set_tlsext_host_name(tls, "localhost") != 1 || SSL_connect(tls) != 1)
+    char host[] = "localhost";
+    if (!tls || SSL_set_fd(tls, fd) != 1 || SSL_set1_host(tls, host) != 1 ||
+        SSL_set_tlsext_host_name(tls, host) != 1 || SSL_connect(tls) != 1)
         fail("no TLS");
     return tls;
 }

@@ -47,7 +47,7 @@ static bool is_address(const char *host)
 }
 
 /* Whom the certificate must name. An address is never sent as server name (RFC 6066 section 3). */
-static int expect_host(SSL *ssl, const char *host)
+static int expect_host(SSL *ssl, char *host)
 {
     if (is_address(host))
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1 ? 0 : -1;
