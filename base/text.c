@@ -151,6 +151,17 @@ bool text_state_name(char *out, size_t size, const char *id, const char *host)
     }
 }
 
+bool text_is_name(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.data[i];
+        bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+        if (!letter && !(i > 0 && c >= '0' && c <= '9'))
+            return false;
+    }
+    return s.len > 0;
+}
+
 bool text_number(const char *text, uint64_t max, uint64_t *value)
 {
     uint64_t v = 0;

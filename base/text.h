@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/span.h"
+
 /*
  * Escapes for a log line or the inside of a JSON string: control characters, DEL, C1, bidi marks
  * and bytes that are not UTF-8 become \xHH (json: \u00HH, so that the line stays valid JSON), " and
@@ -36,6 +38,9 @@ bool text_percent_encode(char *out, size_t size, const char *in, size_t len);
  * directories ending in "~". False when out is too small (4 * LIMIT_CONNECTION_ID suffices).
  */
 bool text_state_name(char *out, size_t size, const char *id, const char *host);
+
+/* True for the name of an environment variable: letters, digits and _, no digit in front. */
+bool text_is_name(struct span s);
 
 /* Parses a decimal number up to max; the whole text must be digits. */
 bool text_number(const char *text, uint64_t max, uint64_t *value);

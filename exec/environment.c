@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/limits.h"
+#include "base/text.h"
 
 /* Room beside the bounded base: pass_env, set_env, and ours. */
 #define COMPOSED_MAX (2 * LIMIT_ENVIRONMENT + 65536)
@@ -197,17 +198,6 @@ void environment_finish(struct environment *e)
     *e = (struct environment){NULL, NULL};
 }
 
-static bool is_name(struct span s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.data[i];
-        bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-        if (!letter && !(i > 0 && c >= '0' && c <= '9'))
-            return false;
-    }
-    return s.len > 0;
-}
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r';
@@ -238,7 +228,7 @@ bool environment_append_file(struct buf *block, struct span file)
         struct span name = name_of(line), value = unquoted(value_of(line));
         file = (struct span){file.data + n, file.len - n};
         file = newline ? (struct span){file.data + 1, file.len - 1} : file;
-        if (name.len == line.len || !is_name(name) || memchr(line.data, '\0', line.len))
+        if (name.len == line.len || !text_is_name(name) || memchr(line.data, '\0', line.len))
             continue;
         if (!buf_append(block, name.data, name.len) || !buf_append(block, "=", 1) ||
             (value.len > 0 && !buf_append(block, value.data, value.len)) ||

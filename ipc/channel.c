@@ -29,7 +29,6 @@ struct channel {
     size_t queued;
     bool seen[MSG_COUNT];
     bool ended;
-    bool paused;
     int busy; /* handlers under way: freeing waits for them */
     bool doomed;
     struct packet packet;
@@ -110,7 +109,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     struct channel *c = arg;
     (void)what;
     c->busy++;
-    for (int i = 0; i < BATCH && !c->ended && !c->doomed && !c->paused; i++) {
+    for (int i = 0; i < BATCH && !c->ended && !c->doomed; i++) {
         const char *why = NULL;
         switch (packet_receive(fd, &c->packet, c->setup.receives, c->setup.phase, &why)) {
         case PACKET_OK:
@@ -226,17 +225,6 @@ void channel_free(struct channel *c)
 void channel_set_phase(struct channel *c, enum ipc_phase phase)
 {
     c->setup.phase = phase;
-}
-
-void channel_pause(struct channel *c, bool paused)
-{
-    if (c->ended || c->paused == paused)
-        return;
-    c->paused = paused;
-    if (paused)
-        event_del(c->readable);
-    else
-        event_add(c->readable, NULL);
 }
 
 size_t channel_queued(const struct channel *c)

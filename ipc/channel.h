@@ -64,9 +64,6 @@ void channel_free(struct channel *c);
 
 void channel_set_phase(struct channel *c, enum ipc_phase phase);
 
-/* Stops and resumes reading: the peer's packets wait in its queue. */
-void channel_pause(struct channel *c, bool paused);
-
 /* Bytes that wait for the socket. */
 size_t channel_queued(const struct channel *c);
 

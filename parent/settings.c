@@ -153,17 +153,6 @@ static int take_pins(struct settings *s, const struct options *o)
     return 0;
 }
 
-static bool is_name(struct span s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.data[i];
-        bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-        if (!letter && !(i > 0 && c >= '0' && c <= '9'))
-            return false;
-    }
-    return s.len > 0;
-}
-
 static bool append(char *out, size_t size, size_t *len, struct span entry)
 {
     if (entry.len + 1 > size - *len)
@@ -180,14 +169,14 @@ static int take_environment(struct settings *s, const struct options *o)
     struct span entry;
     while (next_entry(&rest, "\n", &entry)) {
         const char *equals = memchr(entry.data, '=', entry.len);
-        if (!equals || !is_name((struct span){entry.data, (size_t)(equals - entry.data)}))
+        if (!equals || !text_is_name((struct span){entry.data, (size_t)(equals - entry.data)}))
             return bad(o, OPT_SET_ENV, "not NAME=VALUE");
         if (!append(s->set_env, sizeof s->set_env, &s->set_env_len, entry))
             return bad(o, OPT_SET_ENV, "more than 8 KiB");
     }
     rest = settings_text(o, OPT_PASS_ENV);
     while (next_entry(&rest, ", \n", &entry)) {
-        if (!is_name(entry))
+        if (!text_is_name(entry))
             return bad(o, OPT_PASS_ENV, "not the name of a variable");
         if (!append(s->pass_env, sizeof s->pass_env, &s->pass_env_len, entry))
             return bad(o, OPT_PASS_ENV, "more than 4 KiB");
