@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buf.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,4 +77,20 @@ void buf_consume(struct buf *b, size_t n)
         b->data = NULL;
         b->size = 0;
     }
+}
+
+bool buf_print(struct buf *b, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *place = n >= 0 ? buf_reserve(b, (size_t)n + 1) : NULL;
+    if (!place)
+        return false;
+    va_start(args, format);
+    vsnprintf(place, (size_t)n + 1, format, args);
+    va_end(args);
+    buf_commit(b, (size_t)n);
+    return true;
 }

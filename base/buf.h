@@ -40,6 +40,9 @@ void buf_commit(struct buf *b, size_t n);
 /* Appends; false, with nothing appended, when over the maximum or out of memory. */
 bool buf_append(struct buf *b, const void *data, size_t n);
 
+/* Appends formatted text, without its NUL; false likewise. */
+bool buf_print(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Drops the first n bytes (n <= buf_len). Memory is given back when a big buffer becomes empty. */
 void buf_consume(struct buf *b, size_t n);
 

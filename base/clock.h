@@ -7,12 +7,23 @@
 #include <sys/time.h>
 #include <time.h>
 
+static inline uint64_t clock_read_ms(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 /* Milliseconds of CLOCK_MONOTONIC. */
 static inline uint64_t clock_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    return clock_read_ms(CLOCK_MONOTONIC);
+}
+
+/* Of CLOCK_BOOTTIME, which goes on while the machine is suspended. */
+static inline uint64_t clock_boot_ms(void)
+{
+    return clock_read_ms(CLOCK_BOOTTIME);
 }
 
 /* For libevent's timers. */

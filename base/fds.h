@@ -4,6 +4,7 @@
 #define TW_BASE_FDS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Closes every descriptor from first on. 0, or -1 with errno. */
 int fds_close_from(int first);
@@ -25,6 +26,13 @@ bool fds_is_channel(int fd);
 
 /* Sets or clears O_NONBLOCK. 0 or -1 with errno. */
 int fds_set_nonblocking(int fd, bool on);
+
+/* The part of our descriptors (1/share of the soft limit) that something may have; most at most. */
+size_t fds_share(size_t share, size_t most);
+
+/* Writes all of it, whatever write(2) takes at a time, to a descriptor that blocks. 0, or -1 with
+ * errno. */
+int fds_write(int fd, const void *data, size_t len);
 
 /* Closes *fd unless it is -1, and sets it to -1. */
 void fds_close(int *fd);

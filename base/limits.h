@@ -28,6 +28,8 @@
 #define LIMIT_HOST 255
 /* Paths, as PATH_MAX. */
 #define LIMIT_PATH 4096
+/* One component of a path, as NAME_MAX, less what a temporary name adds. */
+#define LIMIT_FILE_NAME 240
 /* An API URL's path ("/api"), bytes. */
 #define LIMIT_URL_PATH 1024
 /* User names as Tower is told them. */
@@ -43,8 +45,8 @@
 /* Public-key pins. */
 #define LIMIT_PINS      8
 #define LIMIT_PIN_BYTES 32
-/* Sessions alive at a time: probe, login, agent. */
-#define LIMIT_SESSIONS 3
+/* Sessions alive at a time: probe, login, agent, trial. */
+#define LIMIT_SESSIONS 4
 /* --max-commands at most: their pipes and memfds stay below 256 descriptors in flight (unix(7),
  * ETOOMANYREFS). */
 #define LIMIT_COMMANDS 64

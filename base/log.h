@@ -14,7 +14,14 @@ enum log_level {
     LOG_LEVEL_DEBUG,
     LOG_LEVEL_TRACE
 };
-enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+/* The journal's: with the level as "<N>" in front; text then without the time, which journald has.
+ */
+enum log_format {
+    LOG_FORMAT_TEXT,
+    LOG_FORMAT_JSON,
+    LOG_FORMAT_JOURNAL_TEXT,
+    LOG_FORMAT_JOURNAL_JSON
+};
 
 /* A line, longest: what a pipe takes at once (PIPE_BUF), so lines of several processes never mix.
  */
@@ -23,6 +30,30 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 /* Sets this process's role name (static string), threshold and format. Before it, "parent", INFO
  * and text hold. */
 void log_init(const char *role, enum log_level level, enum log_format format);
+
+/*
+ * Decides once, at the program's start, whether descriptor 2 is the journal's stream, as
+ * JOURNAL_STREAM says (systemd.exec(5)), and takes the variable out of the environment. From then
+ * on lines have the journal's form. True: they do.
+ */
+bool log_take_journal(void);
+
+/* The form of lines when this is what is wished: the journal's, if log_take_journal found it. */
+enum log_format log_journal_format(enum log_format wished);
+
+/*
+ * For a program that shows messages in its own way: from now on the text of each goes to sink,
+ * unescaped, and nothing to descriptor 2. NULL: to descriptor 2 again.
+ */
+typedef void log_sink(void *context, enum log_level level, const char *message);
+void log_to(log_sink *sink, void *context);
+
+/*
+ * Makes descriptor 2 one of our own that never waits, if it is a terminal or a pipe and can be
+ * opened again: that there is room does not mean that there is enough, and whoever shares the
+ * inherited one must not find it non-blocking. Called once, before the other programs are started.
+ */
+void log_never_wait(void);
 
 /* Parses error|warn|warning|info|debug|trace, any case, "off" as error. False: unknown. */
 bool log_level_parse(const char *text, enum log_level *level);

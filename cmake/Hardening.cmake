@@ -2,6 +2,8 @@
 # The OpenSSF "Compiler Options Hardening Guide for C and C++" set; tests/integration/test_hardening.py reads the result.
 add_compile_options(-fno-strict-aliasing -fno-strict-overflow -fno-delete-null-pointer-checks)
 if(TW_HARDEN)
+  # Two builds of one commit are the same wherever they are made: no path of the builder's in them.
+  add_compile_options("-ffile-prefix-map=${CMAKE_SOURCE_DIR}=." "-ffile-prefix-map=${CMAKE_BINARY_DIR}=./build")
   add_compile_options(
     -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection
     -ftrivial-auto-var-init=zero)

@@ -23,6 +23,21 @@ static void say(struct attempt *a, const char *format, ...)
     redact(a->reason, sizeof a->reason, span_of(text));
 }
 
+/* A server's words, fit for a log, after a comma; nothing when it has none. */
+struct words {
+    char text[LIMIT_DETAIL + 3];
+};
+
+static const char *words(struct words *w, struct span text)
+{
+    w->text[0] = '\0';
+    if (text.len) {
+        memcpy(w->text, ", ", 3);
+        redact_foreign(w->text + 2, sizeof w->text - 2, text);
+    }
+    return w->text;
+}
+
 /* Decimal digits at *s, at most 6. -1 when there are none. */
 static long take_digits(const char **s, const char *end)
 {
@@ -47,17 +62,29 @@ int attempt_version_ok(struct span text)
     return major > API_MAJOR || (major == API_MAJOR && minor >= API_MINOR);
 }
 
-static const char *did_you_mean(const struct core *core)
+/* The public agent's words, which sites' log watchers know. */
+#define NOT_AVAILABLE "Tower API endpoint '%s' it is not available: "
+
+/* A hint in parentheses when the URL does not end in /api. */
+struct hint {
+    char text[sizeof((struct core_config *)0)->url + 32];
+};
+
+static const char *did_you_mean(struct hint *h, const struct core *core)
 {
-    size_t n = strlen(core->config.url);
-    return n >= 4 && strcmp(core->config.url + n - 4, "/api") == 0
-               ? ""
-               : " (did you mean '/api' at its end?)";
+    const char *url = core->config.url;
+    size_t n = strlen(url);
+    h->text[0] = '\0';
+    if (n < 4 || strcmp(url + n - 4, "/api") != 0)
+        snprintf(h->text, sizeof h->text, " (did you mean '%s/api'?)", url);
+    return h->text;
 }
 
 static void judge_probe(struct attempt *a, const struct core *core, const struct msg_response *m)
 {
     const char *url = core->config.url;
+    struct words w;
+    struct hint h;
     int ok = m->is_tower ? attempt_version_ok(m->api_version) : -1;
     if (m->status == 200 && ok > 0) {
         a->verdict = ATTEMPT_OK;
@@ -67,35 +94,31 @@ static void judge_probe(struct attempt *a, const struct core *core, const struct
         a->verdict = ATTEMPT_FATAL;
         a->exit_code = 5;
         say(a,
-            "the server at %s is too old: its API version is %.*s, and this agent needs %d.%d or "
+            "the server at %s is too old: its API version is %s, and this agent needs %d.%d or "
             "later",
-            url, (int)m->api_version.len, m->api_version.data, API_MAJOR, API_MINOR);
+            url, words(&w, m->api_version) + 2, API_MAJOR, API_MINOR);
         return;
     }
     if (m->status >= 300 && m->status < 400)
-        say(a,
-            "Tower API endpoint '%s' is not available: it answers with a redirect (status %u), "
-            "which is never followed%s",
-            url, (unsigned)m->status, did_you_mean(core));
+        say(a, NOT_AVAILABLE "it answers with a redirect (status %u), which is never followed%s",
+            url, (unsigned)m->status, did_you_mean(&h, core));
     else if (m->status == 200)
-        say(a, "Tower API endpoint '%s' is not available: what answers there is not a Tower%s", url,
-            did_you_mean(core));
+        say(a, NOT_AVAILABLE "what answers there is not a Tower%s", url, did_you_mean(&h, core));
     else
-        say(a, "Tower API endpoint '%s' is not available: status %u%s%.*s%s", url,
-            (unsigned)m->status, m->message.len ? ", " : "", (int)m->message.len,
-            m->message.data ? m->message.data : "", did_you_mean(core));
+        say(a, NOT_AVAILABLE "status %u%s%s", url, (unsigned)m->status, words(&w, m->message),
+            did_you_mean(&h, core));
 }
 
 static void judge_refused(struct attempt *a, const struct core *core, const struct msg_response *m)
 {
+    struct words w;
     if (!core->link.logged_in) {
         a->verdict = ATTEMPT_FATAL;
         a->exit_code = 4;
         say(a,
-            "the access token was refused by %s (status %u%s%.*s): check the token, or create a "
+            "the access token was refused by %s (status %u%s): check the token, or create a "
             "new one there",
-            core->config.url, (unsigned)m->status, m->message.len ? ", " : "", (int)m->message.len,
-            m->message.data ? m->message.data : "");
+            core->config.url, (unsigned)m->status, words(&w, m->message));
         return;
     }
     a->kind = RETRY_REFUSED;
@@ -111,6 +134,7 @@ void attempt_judge(struct attempt *a, const struct core *core, enum purpose purp
     static const unsigned good[] = {
         [PURPOSE_PROBE] = 200, [PURPOSE_LOGIN] = 200, [PURPOSE_AGENT] = 101};
     static const char *const what[] = {"service-info", "login", "connection"};
+    struct words w;
     *a = (struct attempt){
         .verdict = ATTEMPT_RETRY, .kind = RETRY_FAILED, .retry_after_ms = m->retry_after_s * 1000};
     if (purpose == PURPOSE_PROBE)
@@ -120,9 +144,8 @@ void attempt_judge(struct attempt *a, const struct core *core, enum purpose purp
     else if (m->status == 401 || m->status == 403)
         judge_refused(a, core, m);
     else
-        say(a, "%s: Tower answers with status %u%s%.*s", what[purpose], (unsigned)m->status,
-            m->message.len ? ", " : "", (int)m->message.len,
-            m->message.data ? m->message.data : "");
+        say(a, "%s: Tower answers with status %u%s", what[purpose], (unsigned)m->status,
+            words(&w, m->message));
 }
 
 static void explain_close(struct attempt *a, const struct msg_ended *m)
@@ -134,8 +157,9 @@ static void explain_close(struct attempt *a, const struct msg_ended *m)
         a->kind = RETRY_AT_ONCE;
         say(a, "Tower asks to authenticate again (close code 4001)");
     } else {
-        say(a, "Tower closed the connection (code %lld%s%.*s)", (long long)m->code,
-            m->detail.len ? ", " : "", (int)m->detail.len, m->detail.data ? m->detail.data : "");
+        struct words w;
+        say(a, "Tower closed the connection (code %lld%s)", (long long)m->code,
+            words(&w, m->detail));
     }
 }
 
@@ -164,6 +188,7 @@ void attempt_explain(struct attempt *a, const struct core *core, const struct ms
         return;
     }
     const char *advice = m->stage == STAGE_TLS ? " (a private CA is given with --ca-file)" : "";
-    say(a, "%s: %s%s%.*s%s", core->config.url, words[m->stage], m->detail.len ? ": " : "",
-        (int)m->detail.len, m->detail.data ? m->detail.data : "", advice);
+    say(a, core->link.probed ? "%s: %s%s%.*s%s" : NOT_AVAILABLE "%s%s%.*s%s", core->config.url,
+        words[m->stage], m->detail.len ? ": " : "", (int)m->detail.len,
+        m->detail.data ? m->detail.data : "", advice);
 }

@@ -5,14 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "core/delivery.h"
 #include "core/link.h"
+#include "core/pulse.h"
 #include "core/status.h"
 #include "ipc/memfd.h"
-
-/* BSD's EX_TEMPFAIL: the agent cannot run it now; the command itself is not at fault. */
-#define STATUS_TRY_LATER 75
 
 /*
  * Undelivered entries beyond which a request is not even answered: a server that asks so much and
@@ -25,13 +24,12 @@
 
 static void answer_with(struct core *core, struct entry *e, int status, const char *text)
 {
-    struct content output;
-    if (!content_of_span(&output, span_of(text)))
-        output = content_empty();
-    ledger_set_output(&core->ledger, e, &output);
+    ledger_set_text(&core->ledger, e, text);
     ledger_drop_text(&core->ledger, e);
     e->status = status;
-    ledger_move(&core->ledger, e, ENTRY_READY);
+    if (e->state != ENTRY_READY)
+        ledger_move(&core->ledger, e, ENTRY_READY);
+    store_ended(&core->store, e);
 }
 
 static void repeated(struct core *core, struct entry *e, const struct content *text)
@@ -54,13 +52,32 @@ static void repeated(struct core *core, struct entry *e, const struct content *t
     ledger_revive(&core->ledger, e);
     if (e->forgotten)
         answer_with(
-            core, e, STATUS_TRY_LATER,
+            core, e, COMMANDS_TRY_LATER,
             "tw-agent: this command has run and its result was delivered; it is no longer kept\n");
+}
+
+void commands_recover(struct core *core)
+{
+    struct ledger *l = &core->ledger;
+    size_t unknown = l->counts[ENTRY_RUNNING], unrun = l->counts[ENTRY_QUEUED],
+           kept = l->counts[ENTRY_READY];
+    struct entry *e;
+    while ((e = TAILQ_FIRST(&l->lists[ENTRY_RUNNING])))
+        answer_with(core, e, COMMANDS_TRY_LATER,
+                    "tw-agent: outcome unknown: the agent was stopped while it ran\n");
+    while ((e = TAILQ_FIRST(&l->lists[ENTRY_QUEUED])))
+        answer_with(core, e, COMMANDS_TRY_LATER,
+                    "tw-agent: the command was not run: the agent was stopped\n");
+    if (kept + unknown + unrun > 0)
+        log_info(
+            "an earlier run left %zu results to deliver, %zu commands whose outcome is unknown "
+            "and %zu that were not run: all are answered",
+            kept, unknown, unrun);
 }
 
 static void answer_stopping(struct core *core, struct entry *e)
 {
-    answer_with(core, e, STATUS_TRY_LATER,
+    answer_with(core, e, COMMANDS_TRY_LATER,
                 "tw-agent: the agent is being stopped; the command was not run\n");
 }
 
@@ -78,7 +95,7 @@ static void admit(struct core *core, struct entry *e)
     if (core->stopping)
         answer_stopping(core, e);
     else if (l->counts[ENTRY_QUEUED] > LIMIT_QUEUE_COUNT || l->text_bytes > LIMIT_QUEUE_BYTES)
-        answer_with(core, e, STATUS_TRY_LATER,
+        answer_with(core, e, COMMANDS_TRY_LATER,
                     "tw-agent: the agent is full; the command was not run\n");
 }
 
@@ -101,6 +118,7 @@ enum verdict commands_request(struct core *core, const struct msg_command *m, in
         core->overrun = true;
     } else if ((e = ledger_add(&core->ledger, m->id, &text))) {
         core->overrun = false;
+        store_accepted(&core->store, e);
         admit(core, e);
     } else {
         log_error("no memory for a command request: it is not answered");
@@ -134,9 +152,13 @@ void commands_pump(struct core *core)
     while (core->exec_ready && l->counts[ENTRY_RUNNING] < core->config.max_commands &&
            l->output_bytes <= core->config.max_results_memory &&
            (e = TAILQ_FIRST(&l->lists[ENTRY_QUEUED]))) {
+        /* Said first: should we end in between, it counts as run. */
+        store_started(&core->store, e);
+        store_flush(&core->store);
         if (!give_to_exec(core, e))
             return; /* the channel's queue is full: a finished command pumps again */
         core->counters.started++;
+        e->started_ms = (int64_t)clock_ms();
         ledger_drop_text(l, e);
         ledger_move(l, e, ENTRY_RUNNING);
     }
@@ -151,9 +173,12 @@ bool commands_idle(const struct core *core)
 static void ready(struct core *core, struct entry *e)
 {
     ledger_move(&core->ledger, e, ENTRY_READY);
+    store_ended(&core->store, e);
     delivery_pump(core);
-    if (e->state == ENTRY_READY)
+    if (e->state == ENTRY_READY) {
+        ledger_leave(&core->ledger, e);
         ledger_settle(&core->ledger, e);
+    }
     commands_pump(core);
     status_changed(core);
     core_check_stop(core);
@@ -180,9 +205,11 @@ static bool give_to_search(struct core *core, const struct entry *e)
 static enum verdict on_finished(void *context, const struct msg_finished *m, int *fd)
 {
     struct core *core = context;
-    struct entry *e = ledger_by_ticket(&core->ledger, ENTRY_RUNNING, m->ticket);
     struct content output = content_empty();
     size_t size;
+    if (attest_finished(core, m, *fd))
+        return VERDICT_OK;
+    struct entry *e = ledger_by_ticket(&core->ledger, ENTRY_RUNNING, m->ticket);
     if (!e || (*fd >= 0 && !memfd_check(*fd, LIMIT_OUTPUT, &size)))
         return VERDICT_HOSTILE;
     core->counters.finished++;
@@ -215,16 +242,19 @@ enum verdict commands_searched(struct core *core, const struct msg_search_result
         log_error("ALARM: a command's output contains the owner's token: the output is withheld; "
                   "replace the token and "
                   "find out how the command could read it");
-        struct content text;
-        if (!content_of_span(
-                &text,
-                span_of(
-                    "tw-agent: the output was withheld: it contains the agent's access token\n")))
-            text = content_empty();
-        ledger_set_output(&core->ledger, e, &text);
+        ledger_set_text(
+            &core->ledger, e,
+            "tw-agent: the output was withheld: it contains the agent's access token\n");
     }
     ready(core, e);
     return VERDICT_OK;
+}
+
+static enum verdict on_pong(void *context, const struct msg_pong *m, int *fd)
+{
+    (void)m;
+    (void)fd;
+    return pulse_answered(context);
 }
 
 static enum verdict on_exec_ready(void *context, const struct msg_exec_ready *m, int *fd)
@@ -234,8 +264,11 @@ static enum verdict on_exec_ready(void *context, const struct msg_exec_ready *m,
     if (!span_copy(core->work_dir, sizeof core->work_dir, m->work_dir))
         return VERDICT_HOSTILE;
     core->exec_ready = true;
+    status_changed(core); /* the work directory is known */
     log_debug("commands run in %s", core->work_dir);
     link_exec_ready(core);
+    attest_ready(core);
+    pulse_ready(core);
     commands_pump(core);
     return VERDICT_OK;
 }
@@ -244,8 +277,12 @@ static enum verdict on_exec_unready(void *context, const struct msg_exec_unready
 {
     struct core *core = context;
     (void)fd;
-    log_error("work directory '%.*s': %s; create it, or name another with --work-dir",
-              (int)m->work_dir.len, m->work_dir.data, strerror((int)m->error));
+    char text[sizeof core->link.error];
+    snprintf(text, sizeof text,
+             "work directory '%.*s': %s; create it, or name another with --work-dir",
+             (int)m->work_dir.len, m->work_dir.data, strerror((int)m->error));
+    log_error("%s", text);
+    link_note_error(core, text);
     core_finish(core, 3);
     return VERDICT_OK;
 }
@@ -254,4 +291,5 @@ const struct channel_handlers exec_handlers = {
     .exec_ready = on_exec_ready,
     .exec_unready = on_exec_unready,
     .finished = on_finished,
+    .pong = on_pong,
 };

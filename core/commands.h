@@ -5,6 +5,9 @@
 
 #include "core/core.h"
 
+/* Exit status of what the agent itself could not do; BSD's EX_TEMPFAIL. */
+#define COMMANDS_TRY_LATER 75
+
 extern const struct channel_handlers exec_handlers;
 
 /* A command request from the session. *fd is taken over when used. */
@@ -12,6 +15,9 @@ enum verdict commands_request(struct core *core, const struct msg_command *m, in
 
 /* The parent's answer to search. */
 enum verdict commands_searched(struct core *core, const struct msg_search_result *m);
+
+/* Answers what an earlier run left without an end. */
+void commands_recover(struct core *core);
 
 /* Gives exec what it may run now. */
 void commands_pump(struct core *core);

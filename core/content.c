@@ -9,7 +9,6 @@
 #include "base/fds.h"
 #include "base/limits.h"
 #include "base/siphash.h"
-#include "ipc/memfd.h"
 
 bool content_of_span(struct content *c, struct span s)
 {
@@ -51,25 +50,33 @@ int content_fd(const struct content *c, int *made, bool *failed)
     return *made;
 }
 
+bool content_view(const struct content *c, struct memfd_map *view)
+{
+    *view = (struct memfd_map){{c->bytes, c->bytes ? c->len : 0}, NULL};
+    return c->fd < 0 || memfd_map(view, c->fd, LIMIT_OUTPUT) == 0;
+}
+
 bool content_hash(const struct content *c, const uint64_t key[2], uint64_t *hash)
 {
-    struct memfd_map map;
-    if (c->fd < 0) {
-        *hash = siphash(key, c->bytes ? c->bytes : "", c->len);
-        return true;
-    }
-    if (memfd_map(&map, c->fd, LIMIT_OUTPUT) != 0)
+    struct memfd_map view;
+    if (!content_view(c, &view))
         return false;
-    *hash = siphash(key, map.bytes.data ? map.bytes.data : "", map.bytes.len);
-    memfd_unmap(&map);
+    *hash = siphash(key, view.bytes.data, view.bytes.len);
+    memfd_unmap(&view);
     return true;
 }
 
-void content_finish(struct content *c)
+void content_leave(struct content *c)
 {
     if (c->bytes)
         explicit_bzero(c->bytes, c->len);
     free(c->bytes);
+    c->bytes = NULL;
     fds_close(&c->fd);
+}
+
+void content_finish(struct content *c)
+{
+    content_leave(c);
     *c = content_empty();
 }

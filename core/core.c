@@ -5,14 +5,18 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/wall.h"
 #include "core/commands.h"
 #include "core/delivery.h"
 #include "core/link.h"
+#include "core/pulse.h"
 #include "core/session.h"
 #include "core/status.h"
 
-/* How long a stop waits for running commands and for the proof that results arrived. */
-#define DRAIN_MS 30000
+/* How long a stop waits for running commands and for the proof that results arrived; and how long
+ * it bears a Tower's silence when what is not proven stays on disk for the next start. */
+#define DRAIN_MS   30000
+#define SILENCE_MS 5000
 
 uint32_t core_random(void)
 {
@@ -28,22 +32,44 @@ void core_finish(struct core *core, int code)
     if (core->finishing)
         return;
     core->finishing = true;
+    core->finish_code = code;
     status_write(core);
     if (send_finish(core->parent, &m, -1) != 0)
         event_base_loopbreak(core->base);
 }
 
+/* What is on disk can as well wait for the next start when there is no connection nor an attempt at
+ * one. With the token refused waiting is in vain in any case. */
+static bool deliver_later(const struct core *core)
+{
+    enum link_state state = core->link.state;
+    return state == LINK_TOKEN_REFUSED ||
+           ((state == LINK_WAITING || state == LINK_STANDBY) && store_safe(&core->store));
+}
+
+/* Nothing would be lost: a Tower that is silent need not be waited for as long. */
+static void hurry(struct core *core)
+{
+    struct timeval deliver = clock_timeval(SILENCE_MS);
+    if (core->hurried || !store_safe(&core->store))
+        return;
+    core->hurried = true;
+    event_add(core->stop_timer, &deliver);
+}
+
 void core_check_stop(struct core *core)
 {
     const size_t *n = core->ledger.counts;
-    /* With the token refused nothing can be delivered before the deadline. */
-    bool hopeless = core->link.state == LINK_TOKEN_REFUSED;
-    if (!core->stopping || core->link.state == LINK_STOPPING || !commands_idle(core) ||
-        (!delivery_idle(core) && !hopeless))
+    if (!core->stopping || core->link.state == LINK_STOPPING || !commands_idle(core))
         return;
-    if (hopeless && !delivery_idle(core))
-        log_warn("stopping while the token is refused: %zu results are not proven to have arrived",
-                 n[ENTRY_READY] + n[ENTRY_SENT]);
+    if (!delivery_idle(core) && !deliver_later(core)) {
+        hurry(core);
+        return;
+    }
+    if (!delivery_idle(core))
+        log_warn("stopping without a connection: %zu results are not proven to have arrived%s",
+                 n[ENTRY_READY] + n[ENTRY_SENT],
+                 store_safe(&core->store) ? "; they are kept for the next start" : "");
     link_close(core);
 }
 
@@ -52,7 +78,18 @@ static void on_stop_deadline(evutil_socket_t fd, short what, void *arg)
     struct core *core = arg;
     (void)fd;
     (void)what;
-    log_warn("stopping: commands or results are left after %d s", DRAIN_MS / 1000);
+    const size_t *n = core->ledger.counts;
+    uint64_t now = clock_ms();
+    if (core->hurried && core->link.state == LINK_ONLINE && now - core->stop_since_ms < DRAIN_MS &&
+        now - core->link.last_life_ms < SILENCE_MS) {
+        struct timeval more = clock_timeval(SILENCE_MS);
+        event_add(core->stop_timer, &more); /* it still takes what we write */
+        return;
+    }
+    log_warn(
+        "stopping: no more time; %zu commands run, %zu results are not proven to have arrived%s",
+        n[ENTRY_RUNNING] + n[ENTRY_QUEUED], n[ENTRY_READY] + n[ENTRY_SENT],
+        store_safe(&core->store) ? "; they are kept for the next start" : "");
     if (core->link.state != LINK_STOPPING)
         link_close(core);
 }
@@ -69,6 +106,7 @@ static enum verdict on_stop(void *context, const struct msg_stop *m, int *fd)
              core->ledger.counts[ENTRY_RUNNING] + core->ledger.counts[ENTRY_QUEUED],
              core->ledger.counts[ENTRY_READY] + core->ledger.counts[ENTRY_SENT]);
     core->stopping = true;
+    core->stop_since_ms = clock_ms();
     event_add(core->stop_timer, &drain);
     commands_stop(core);
     delivery_pump(core);
@@ -78,13 +116,14 @@ static enum verdict on_stop(void *context, const struct msg_stop *m, int *fd)
 
 static enum verdict on_session_opened(void *context, const struct msg_session_opened *m, int *fd)
 {
-    return link_session_opened(context, m, fd);
+    return m->purpose == PURPOSE_TRIAL ? attest_opened(context, m, fd)
+                                       : link_session_opened(context, m, fd);
 }
 
 static enum verdict on_session_refused(void *context, const struct msg_session_refused *m, int *fd)
 {
     (void)fd;
-    return link_session_refused(context, m);
+    return m->purpose == PURPOSE_TRIAL ? attest_refused(context) : link_session_refused(context, m);
 }
 
 static enum verdict on_search_result(void *context, const struct msg_search_result *m, int *fd)
@@ -124,6 +163,15 @@ static enum verdict on_reload(void *context, const struct msg_reload *m, int *fd
     return VERDICT_OK;
 }
 
+/* Results left memory for the disk: commands that waited for room may run, a stop may end. */
+static void on_recovered(void *context)
+{
+    struct core *core = context;
+    commands_pump(core);
+    status_changed(core);
+    core_check_stop(core);
+}
+
 static const struct channel_handlers parent_handlers = {
     .session_opened = on_session_opened,
     .session_refused = on_session_refused,
@@ -132,6 +180,9 @@ static const struct channel_handlers parent_handlers = {
     .token_alarm = on_token_alarm,
     .reload = on_reload,
     .stop = on_stop,
+    .process = attest_on_process,
+    .facts = attest_on_facts,
+    .attest = attest_on_request,
 };
 
 static void on_parent_end(void *context, enum channel_end end, const char *why)
@@ -186,22 +237,40 @@ int core_start(struct core *core)
                                  .on_drained = on_exec_drained};
     core->status_timer = evtimer_new(core->base, on_status_timer, core);
     core->stop_timer = evtimer_new(core->base, on_stop_deadline, core);
+    core->started = wall_s();
     core->parent = channel_new(&parent);
     core->exec = channel_new(&exec);
-    if (!core->status_timer || !core->stop_timer || !core->parent || !core->exec ||
-        ledger_init(&core->ledger, core->fds_max) != 0)
+    if (!core->status_timer || !core->stop_timer || attest_init(core) != 0 ||
+        pulse_init(core) != 0 || !core->parent || !core->exec ||
+        store_init(&core->store, core->base, &core->ledger, core->state_dirfd,
+                   core->config.max_results_disk) != 0)
         return -1;
+    core->store.on_recovered = on_recovered;
+    core->store.context = core;
+    return 0;
+}
+
+int core_load(struct core *core)
+{
+    if (store_load(&core->store, span_of(core->config.url), span_of(core->boot), core->fds_max) !=
+        0)
+        return -1;
+    commands_recover(core);
+    store_begin(&core->store);
     return 0;
 }
 
 void core_finish_all(struct core *core)
 {
     link_finish(core);
+    attest_finish(core);
     channel_free(core->parent);
     channel_free(core->exec);
     if (core->status_timer)
         event_free(core->status_timer);
     if (core->stop_timer)
         event_free(core->stop_timer);
+    pulse_finish(core);
+    store_finish(&core->store);
     ledger_finish(&core->ledger);
 }

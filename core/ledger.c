@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/siphash.h"
 
@@ -30,15 +30,13 @@ void ledger_settle(struct ledger *l, struct entry *e)
     count_in(l, &e->output);
 }
 
-int ledger_init(struct ledger *l, size_t fds_max)
+int ledger_init(struct ledger *l, size_t fds_max, const uint64_t key[2])
 {
-    *l = (struct ledger){.n_buckets = BUCKETS, .fds_max = fds_max};
+    *l = (struct ledger){.n_buckets = BUCKETS, .fds_max = fds_max, .key = {key[0], key[1]}};
     for (int i = 0; i < ENTRY_STATES; i++)
         TAILQ_INIT(&l->lists[i]);
     l->buckets = calloc(BUCKETS, sizeof *l->buckets);
-    if (!l->buckets)
-        return -1;
-    return getrandom(l->key, sizeof l->key, 0) == (ssize_t)sizeof l->key ? 0 : -1;
+    return l->buckets ? 0 : -1;
 }
 
 static struct entry **place_of(const struct ledger *l, uint64_t hash)
@@ -74,34 +72,48 @@ struct entry *ledger_find(const struct ledger *l, struct span id)
     return NULL;
 }
 
-struct entry *ledger_add(struct ledger *l, struct span id, struct content *text)
+static struct entry *insert(struct ledger *l, struct span id, const struct entry_facts *facts)
 {
     struct entry *e = calloc(1, sizeof *e + id.len + 1);
     if (!e)
         return NULL;
-    uint64_t fingerprint;
-    if (!content_hash(text, l->key, &fingerprint)) {
-        free(e);
-        return NULL;
-    }
     memcpy(e->id, id.data, id.len);
     e->id_len = id.len;
     e->hash = siphash(l->key, id.data, id.len);
-    e->fingerprint = fingerprint;
-    e->text_len = text->len;
-    e->text = *text;
-    *text = content_empty();
-    count_in(l, &e->text);
+    e->ticket = facts->ticket;
+    e->fingerprint = facts->fingerprint;
+    e->text_len = facts->text_len;
+    e->since_ms = facts->since_ms;
+    e->text = content_empty();
     e->output = content_empty();
-    e->ticket = ++l->last_ticket;
+    if (l->last_ticket < e->ticket)
+        l->last_ticket = e->ticket;
     struct entry **place = place_of(l, e->hash);
     e->next_in_bucket = *place;
     *place = e;
     e->state = ENTRY_QUEUED;
     TAILQ_INSERT_TAIL(&l->lists[ENTRY_QUEUED], e, in_state);
     l->counts[ENTRY_QUEUED]++;
+    return e;
+}
+
+struct entry *ledger_add(struct ledger *l, struct span id, struct content *text)
+{
+    struct entry_facts facts = {
+        .ticket = l->last_ticket + 1, .text_len = text->len, .since_ms = (int64_t)clock_ms()};
+    struct entry *e = content_hash(text, l->key, &facts.fingerprint) ? insert(l, id, &facts) : NULL;
+    if (!e)
+        return NULL;
+    e->text = *text;
+    *text = content_empty();
+    count_in(l, &e->text);
     l->text_bytes += e->text.len;
     return e;
+}
+
+struct entry *ledger_restore(struct ledger *l, struct span id, const struct entry_facts *facts)
+{
+    return ledger_find(l, id) ? NULL : insert(l, id, facts);
 }
 
 bool ledger_same_text(const struct ledger *l, const struct entry *e, const struct content *text)
@@ -140,27 +152,96 @@ void ledger_drop_text(struct ledger *l, struct entry *e)
     content_finish(&e->text);
 }
 
+/* Its file is not needed any more. The callback may give up others (ledger_make_room), and must not
+ * meet this one again. */
+static void unspool(struct ledger *l, struct entry *e)
+{
+    bool had = e->spooled;
+    e->spooled = e->unsynced = false;
+    if (had)
+        l->unspool(l->context, e);
+}
+
+/* Undelivered outputs: what they hold in memory is counted. */
+static void output_out(struct ledger *l, const struct entry *e)
+{
+    l->output_bytes -= content_memory(&e->output);
+    count_out(l, &e->output);
+}
+
+static void output_in(struct ledger *l, struct entry *e)
+{
+    count_in(l, &e->output);
+    l->output_bytes += content_memory(&e->output);
+}
+
 void ledger_set_output(struct ledger *l, struct entry *e, struct content *output)
 {
-    l->output_bytes -= e->output.len;
-    count_out(l, &e->output);
+    output_out(l, e);
+    unspool(l, e);
     content_finish(&e->output);
     e->output = *output;
     *output = content_empty();
-    count_in(l, &e->output);
-    l->output_bytes += e->output.len;
+    output_in(l, e);
+}
+
+void ledger_set_text(struct ledger *l, struct entry *e, const char *text)
+{
+    struct content output;
+    if (!content_of_span(&output, span_of(text)))
+        output = content_empty();
+    ledger_set_output(l, e, &output);
+}
+
+void ledger_spooled(struct entry *e, uint64_t sum)
+{
+    e->sum = sum;
+    e->spooled = e->unsynced = true;
+}
+
+void ledger_lost(struct ledger *l, struct entry *e)
+{
+    if (e->state == ENTRY_DELIVERED) {
+        l->kept_disk -= e->output.len;
+        e->forgotten = true;
+    }
+    e->spooled = e->unsynced = false;
+}
+
+void ledger_leave(struct ledger *l, struct entry *e)
+{
+    if (!e->spooled)
+        return;
+    output_out(l, e);
+    content_leave(&e->output);
+}
+
+void ledger_return(struct ledger *l, struct entry *e, struct content *output)
+{
+    e->output = *output;
+    *output = content_empty();
+    output_in(l, e);
+}
+
+/* Delivered outputs are counted apart. */
+static void kept_out(struct ledger *l, const struct entry *e)
+{
+    l->kept_bytes -= content_memory(&e->output);
+    l->kept_fds -= e->output.fd >= 0;
+    l->kept_disk -= e->spooled ? e->output.len : 0;
 }
 
 static void forget_output(struct ledger *l, struct entry *e)
 {
-    l->kept_bytes -= e->output.len;
-    l->kept_fds -= e->output.fd >= 0;
+    kept_out(l, e);
     e->forgotten = e->forgotten || e->output.len > 0;
+    unspool(l, e);
     content_finish(&e->output);
 }
 
-static void remove_entry(struct ledger *l, struct entry *e)
+void ledger_forget(struct ledger *l, struct entry *e)
 {
+    forget_output(l, e);
     struct entry **at = place_of(l, e->hash);
     while (*at != e)
         at = &(*at)->next_in_bucket;
@@ -170,39 +251,49 @@ static void remove_entry(struct ledger *l, struct entry *e)
     entry_free(e);
 }
 
-static void enforce_bounds(struct ledger *l)
+void ledger_make_room(struct ledger *l, size_t bytes)
 {
-    struct entry *e, *next;
-    for (e = TAILQ_FIRST(&l->lists[ENTRY_DELIVERED]);
-         e && (l->kept_bytes > LEDGER_KEEP_BYTES || l->kept_fds > LEDGER_KEEP_FDS); e = next) {
-        next = TAILQ_NEXT(e, in_state);
-        if (e->output.fd >= 0 || l->kept_bytes > LEDGER_KEEP_BYTES)
+    size_t wanted = l->kept_disk > bytes ? l->kept_disk - bytes : 0;
+    struct entry *e;
+    for (e = TAILQ_FIRST(&l->lists[ENTRY_DELIVERED]); e && l->kept_disk > wanted;
+         e = TAILQ_NEXT(e, in_state))
+        if (e->spooled)
             forget_output(l, e);
-    }
-    while (l->counts[ENTRY_DELIVERED] > LEDGER_KEEP_COUNT) {
-        e = TAILQ_FIRST(&l->lists[ENTRY_DELIVERED]);
-        forget_output(l, e);
-        remove_entry(l, e);
-    }
+}
+
+void ledger_enforce_bounds(struct ledger *l, int64_t now_ms)
+{
+    struct entry *e;
+    for (e = TAILQ_FIRST(&l->lists[ENTRY_DELIVERED]);
+         e && (l->kept_bytes > LEDGER_KEEP_BYTES || l->kept_fds > LEDGER_KEEP_FDS);
+         e = TAILQ_NEXT(e, in_state))
+        if (e->output.fd >= 0 || (e->output.bytes && l->kept_bytes > LEDGER_KEEP_BYTES))
+            forget_output(l, e);
+    if (l->kept_disk > LEDGER_KEEP_DISK)
+        ledger_make_room(l, l->kept_disk - LEDGER_KEEP_DISK);
+    while (
+        (e = TAILQ_FIRST(&l->lists[ENTRY_DELIVERED])) &&
+        (l->counts[ENTRY_DELIVERED] > LEDGER_KEEP_COUNT || now_ms - e->since_ms > LEDGER_KEEP_MS))
+        ledger_forget(l, e);
 }
 
 void ledger_delivered(struct ledger *l, struct entry *e)
 {
-    l->output_bytes -= e->output.len;
-    count_out(l, &e->output);
-    content_settle(&e->output, LEDGER_KEEP_SMALL);
-    l->kept_bytes += e->output.len;
+    output_out(l, e);
+    if (e->spooled)
+        content_leave(&e->output);
+    else
+        content_settle(&e->output, LEDGER_KEEP_SMALL);
+    l->kept_bytes += content_memory(&e->output);
     l->kept_fds += e->output.fd >= 0;
+    l->kept_disk += e->spooled ? e->output.len : 0;
     ledger_move(l, e, ENTRY_DELIVERED);
-    enforce_bounds(l);
 }
 
 void ledger_revive(struct ledger *l, struct entry *e)
 {
-    l->kept_bytes -= e->output.len;
-    l->kept_fds -= e->output.fd >= 0;
-    l->output_bytes += e->output.len;
-    count_in(l, &e->output);
+    kept_out(l, e);
+    output_in(l, e);
     e->drops = 0;
     ledger_move(l, e, ENTRY_READY);
 }

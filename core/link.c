@@ -7,16 +7,18 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/wall.h"
 #include "core/attempt.h"
 #include "core/delivery.h"
+#include "core/life.h"
+#include "core/pulse.h"
 #include "core/session.h"
 #include "core/status.h"
+#include "policy/redact.h"
 
 /* A session keeps its own deadlines for each step; this one catches a session that is stuck itself.
  */
 #define STEP_MS 60000
-/* Heartbeats ahead of their time: one a second at most. */
-#define EXTRA_BEAT_MS 1000
 /* The peer's answer to our close, before we end without it. */
 #define CLOSE_MS 3000
 
@@ -30,15 +32,21 @@ const char *link_state_name(enum link_state state)
 static void set_state(struct core *core, enum link_state state)
 {
     struct link *k = &core->link;
-    if (k->state != state)
+    bool changed = k->state != state;
+    if (changed) {
         k->state_since_ms = clock_ms();
+        k->state_since = wall_s();
+    }
     k->state = state;
+    if (changed)
+        pulse_state(core);
     status_write(core);
 }
 
 static void arm(struct core *core, uint64_t ms)
 {
     struct timeval t = clock_timeval(ms);
+    core->link.due_ms = clock_ms() + ms;
     event_add(core->link.timer, &t);
 }
 
@@ -64,10 +72,17 @@ static void begin(struct core *core)
 
 static void wait_for(struct core *core, enum link_state state, uint64_t ms)
 {
-    for (int i = 0; i <= PURPOSE_MAX; i++)
+    for (int i = 0; i < PURPOSES; i++)
         session_end(&core->link.sessions[i]);
     set_state(core, state);
     arm(core, ms);
+}
+
+void link_note_error(struct core *core, const char *text)
+{
+    struct link *k = &core->link;
+    snprintf(k->error, sizeof k->error, "%s", text);
+    k->last_error = wall_s();
 }
 
 /* Why we are not online: logged when it changes, so that a long outage is one line. */
@@ -76,6 +91,7 @@ static void note_reason(struct core *core, const char *reason, uint64_t ms)
     struct link *k = &core->link;
     bool changed = strcmp(reason, k->reason) != 0;
     snprintf(k->reason, sizeof k->reason, "%s", reason);
+    link_note_error(core, reason);
     log_line(changed ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "%s; trying again in %.1f s", reason,
              (double)ms / 1000);
 }
@@ -109,12 +125,12 @@ static void retry(struct core *core, enum retry_kind kind, const char *reason, u
     if (ms < at_least_ms)
         ms = at_least_ms;
     k->quiet = next == LINK_STANDBY || k->backoff.shorts > 1;
-    event_del(k->beat);
-    event_del(k->life);
+    life_end(core);
     note_reason(core, reason, ms);
     wait_for(core, next, ms);
     if (was_online) {
-        k->reconnects++;
+        /* A standby that is refused was never connected. */
+        k->reconnects += k->confirmed || kind != RETRY_STANDBY;
         /* A refused duplicate says nothing about the results it was given. */
         delivery_dropped(core, kind != RETRY_STANDBY);
     }
@@ -149,55 +165,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
  * ----------------------------------------------------------------------------------------------------
  */
 
-static void send_beat(struct core *core)
+void link_dead(struct core *core)
 {
-    struct link *k = &core->link;
-    struct msg_heartbeat m = {0};
-    struct timeval next = clock_timeval(core->config.heartbeat_ms);
-    if (send_heartbeat(link_channel(core), &m, -1) == 0) {
-        k->beats_sent++;
-        k->last_beat_ms = clock_ms();
-    }
-    k->next_beat_ms = clock_ms() + core->config.heartbeat_ms;
-    event_add(k->beat, &next);
-}
-
-static void on_beat(evutil_socket_t fd, short what, void *arg)
-{
-    struct core *core = arg;
-    (void)fd;
-    (void)what;
-    if (core->link.state == LINK_ONLINE)
-        send_beat(core);
-}
-
-static void on_life(evutil_socket_t fd, short what, void *arg)
-{
-    struct core *core = arg;
-    struct link *k = &core->link;
-    uint64_t limit = 2 * core->config.heartbeat_ms, quiet = clock_ms() - k->last_life_ms;
-    (void)fd;
-    (void)what;
-    if (k->state != LINK_ONLINE)
-        return;
-    if (quiet >= limit) {
-        retry(core, RETRY_FAILED,
-              "the connection is dead: no answer to heartbeats and no write progress", 0);
-        return;
-    }
-    struct timeval left = clock_timeval(limit - quiet);
-    event_add(k->life, &left);
-}
-
-void link_extra_heartbeat(struct core *core)
-{
-    struct link *k = &core->link;
-    uint64_t now = clock_ms(), due = k->last_beat_ms + EXTRA_BEAT_MS;
-    if (k->state != LINK_ONLINE || due >= k->next_beat_ms)
-        return;
-    struct timeval wait = clock_timeval(due > now ? due - now : 0);
-    k->next_beat_ms = due;
-    event_add(k->beat, &wait);
+    retry(core, RETRY_FAILED,
+          "the connection is dead: no answer to heartbeats and no write progress", 0);
 }
 
 static void say_online(const struct core *core, enum log_level level)
@@ -206,10 +177,10 @@ static void say_online(const struct core *core, enum log_level level)
              core->config.connection_id, core->work_dir);
 }
 
-void link_alive(struct core *core)
+void link_heard(struct core *core)
 {
     struct link *k = &core->link;
-    k->last_life_ms = clock_ms();
+    life_shown(core);
     if (k->confirmed)
         return;
     k->confirmed = true;
@@ -231,17 +202,11 @@ static void send_info_message(struct core *core)
 static void become_online(struct core *core)
 {
     struct link *k = &core->link;
-    struct timeval beat = clock_timeval(core->config.heartbeat_ms),
-                   life = clock_timeval(2 * core->config.heartbeat_ms);
     event_del(k->timer);
     backoff_online(&k->backoff);
-    k->online_since_ms = k->last_life_ms = clock_ms();
-    k->last_beat_ms = 0;
-    k->next_beat_ms = k->online_since_ms + core->config.heartbeat_ms;
-    k->beats_sent = k->beats_answered = 0;
+    k->online_since_ms = clock_ms();
     k->confirmed = false;
-    event_add(k->beat, &beat);
-    event_add(k->life, &life);
+    life_begin(core);
     session_end(&k->sessions[PURPOSE_PROBE]);
     session_end(&k->sessions[PURPOSE_LOGIN]);
     set_state(core, LINK_ONLINE);
@@ -284,9 +249,14 @@ static void next_step(struct core *core, enum purpose purpose)
 enum verdict link_response(struct session *s, const struct msg_response *m)
 {
     struct core *core = s->core;
+    struct link *k = &core->link;
     struct attempt a;
     if (!is_current(s))
         return VERDICT_HOSTILE;
+    if (s->purpose == PURPOSE_PROBE && m->is_tower) {
+        redact_foreign(k->api_version, sizeof k->api_version, m->api_version);
+        redact_foreign(k->server_version, sizeof k->server_version, m->message);
+    }
     attempt_judge(&a, core, s->purpose, m);
     switch (a.verdict) {
     case ATTEMPT_OK:
@@ -302,6 +272,7 @@ enum verdict link_response(struct session *s, const struct msg_response *m)
         break;
     case ATTEMPT_FATAL:
         log_error("%s", a.reason);
+        link_note_error(core, a.reason);
         core_finish(core, a.exit_code);
         break;
     }
@@ -353,19 +324,22 @@ enum verdict link_session_refused(struct core *core, const struct msg_session_re
 enum verdict link_heartbeat_reply(struct session *s)
 {
     struct link *k = &s->core->link;
-    link_alive(s->core);
+    link_heard(s->core);
+    k->last_reply = wall_s();
+    s->core->counters.beat_replies++;
     /* More replies than heartbeats: Tower's own heartbeats are not proofs. */
     if (k->beats_answered < k->beats_sent) {
         k->beats_answered++;
         delivery_heartbeat_reply(s->core);
     }
+    status_answered(s->core);
     return VERDICT_OK;
 }
 
 void link_try_now(struct core *core)
 {
     enum link_state state = core->link.state;
-    if (state == LINK_WAITING || state == LINK_TOKEN_REFUSED)
+    if (state == LINK_WAITING || state == LINK_STANDBY || state == LINK_TOKEN_REFUSED)
         begin(core);
 }
 
@@ -374,8 +348,7 @@ void link_close(struct core *core)
     struct msg_close_session m = {.code = 1000};
     struct channel *channel = link_channel(core);
     bool online = core->link.state == LINK_ONLINE;
-    event_del(core->link.beat);
-    event_del(core->link.life);
+    life_end(core);
     set_state(core, LINK_STOPPING);
     if (online && channel && send_close_session(channel, &m, -1) == 0)
         arm(core, CLOSE_MS);
@@ -392,12 +365,12 @@ int link_start(struct core *core)
 {
     struct link *k = &core->link;
     k->timer = evtimer_new(core->base, on_timer, core);
-    k->beat = evtimer_new(core->base, on_beat, core);
-    k->life = evtimer_new(core->base, on_life, core);
-    if (!k->timer || !k->beat || !k->life)
+    if (!k->timer || life_init(core) != 0)
         return -1;
     k->state_since_ms = clock_ms();
-    for (int i = 0; i <= PURPOSE_MAX; i++)
+    k->state_since = wall_s();
+    pulse_state(core);
+    for (int i = 0; i < PURPOSES; i++)
         k->sessions[i] = (struct session){.core = core, .purpose = (enum purpose)i};
     begin(core);
     /* Connect and shake hands side by side; login and agent wait for go before they ask for the
@@ -410,7 +383,7 @@ int link_start(struct core *core)
 void link_finish(struct core *core)
 {
     struct event *events[] = {core->link.timer, core->link.beat, core->link.life};
-    for (int i = 0; i <= PURPOSE_MAX; i++)
+    for (int i = 0; i < PURPOSES; i++)
         session_end(&core->link.sessions[i]);
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
         if (events[i])

@@ -22,9 +22,8 @@ void link_try_now(struct core *core);
 /* exec knows the work directory: info can be sent. */
 void link_exec_ready(struct core *core);
 
-/* Sends a heartbeat ahead of its time, at most one a second, so that many unproven bytes are proven
- * soon. */
-void link_extra_heartbeat(struct core *core);
+/* The peer's time to show life is over. */
+void link_dead(struct core *core);
 
 /* Sends the WebSocket close (1000), or ends at once when not online; core_finish follows. */
 void link_close(struct core *core);
@@ -32,8 +31,12 @@ void link_close(struct core *core);
 /* The online session's channel, or NULL. */
 struct channel *link_channel(const struct core *core);
 
-/* The peer showed life. */
-void link_alive(struct core *core);
+/* Tower itself answered: besides, this session is one that it keeps. A duplicate's results are
+ * taken as well before it is refused. */
+void link_heard(struct core *core);
+
+/* For the status file: what went wrong last, redacted. */
+void link_note_error(struct core *core, const char *text);
 
 const char *link_state_name(enum link_state state);
 

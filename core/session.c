@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "core/commands.h"
 #include "core/delivery.h"
+#include "core/life.h"
 #include "core/link.h"
 
 /* What may wait for a session that does not read: a few results' worth of packets, and heartbeats.
@@ -50,7 +51,7 @@ static enum verdict on_heartbeat_reply(void *context, const struct msg_heartbeat
 static enum verdict on_command(void *context, const struct msg_command *m, int *fd)
 {
     struct session *s = context;
-    link_alive(s->core);
+    link_heard(s->core);
     return commands_request(s->core, m, fd);
 }
 
@@ -58,6 +59,8 @@ static enum verdict on_progress(void *context, const struct msg_progress *m, int
 {
     struct session *s = context;
     (void)fd;
+    /* Sent only for what the peer took of a result, or sent of a message. */
+    life_shown(s->core);
     return delivery_progress(s->core, m);
 }
 

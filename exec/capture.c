@@ -5,14 +5,20 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/fds.h"
 #include "base/log.h"
 #include "exec/exec.h"
 #include "exec/login.h"
 #include "ipc/memfd.h"
 
 #define CAPTURE_DEADLINE_MS 10000
+/* A shell or reader that cannot be started for want of something is tried for five seconds. */
+#define RETRY_MS 250
+#define ATTEMPTS 20
 /* A file of assignments; more is a mistake. */
 #define ENV_FILE_MAX 65536
 
@@ -36,7 +42,7 @@ static bool make_minimal(struct buf *block, const struct exec_config *c)
 static void base_finish(struct env_base *base)
 {
     free(base->owned);
-    *base = (struct env_base){{NULL, 0}, false, NULL};
+    *base = (struct env_base){.owned = NULL};
 }
 
 /* Takes a copy, unless the bytes are the agent's own, which stay. */
@@ -51,7 +57,7 @@ static bool set_next(struct exec *exec, struct span block, bool use_minimal)
         block.data = copy;
     }
     base_finish(&c->next);
-    c->next = (struct env_base){block, use_minimal, copy};
+    c->next = (struct env_base){.block = block, .use_minimal = use_minimal, .owned = copy};
     return true;
 }
 
@@ -59,13 +65,14 @@ static void hold_next(struct capture *c)
 {
     base_finish(&c->held);
     c->held = c->next;
-    c->next = (struct env_base){{NULL, 0}, false, NULL};
+    c->next = (struct env_base){.owned = NULL};
     c->ready = true;
 }
 
 static void settled(struct exec *exec)
 {
     struct capture *c = &exec->capture;
+    c->stage = CAPTURE_IDLE;
     if (c->again) {
         c->again = false;
         capture_start(exec);
@@ -74,10 +81,23 @@ static void settled(struct exec *exec)
     }
 }
 
+static const char *stage_name(const struct exec *exec)
+{
+    switch (exec->capture.stage) {
+    case CAPTURE_LOGIN:
+        return "env_from = login";
+    case CAPTURE_FILE:
+        return exec->config.env_file;
+    default:
+        return "env_init";
+    }
+}
+
 /* The new one cannot be had as asked: the one before stays, or at first what there is. */
-static void fail(struct exec *exec, const char *what, const char *why)
+static void fail(struct exec *exec, const char *why)
 {
     struct capture *c = &exec->capture;
+    const char *what = stage_name(exec);
     bool before = c->ready;
     if (before)
         base_finish(&c->next);
@@ -90,21 +110,43 @@ static void fail(struct exec *exec, const char *what, const char *why)
     settled(exec);
 }
 
+static void then_init(struct exec *exec);
+
+/* What the shell said: its limits with their end mark, a NUL, its environment. NULL, or why not. */
+static const char *take_answer(struct exec *exec, struct span answer)
+{
+    static const size_t mark = sizeof LOGIN_LIMITS_END - 1;
+    const char *nul = answer.len > 0 ? memchr(answer.data, '\0', answer.len) : NULL;
+    size_t head = nul ? (size_t)(nul - answer.data) : 0;
+    struct shell_limits limits;
+    if (answer.len == 0)
+        return "without saying its environment";
+    /* Without the mark this NUL would be that of a variable. */
+    if (head < mark || memcmp(nul - mark, LOGIN_LIMITS_END, mark) != 0 ||
+        !shell_limits_parse(&limits, (struct span){answer.data, head - mark}))
+        return "without saying its limits";
+    if (head + 1 == answer.len || answer.data[answer.len - 1] != '\0')
+        return "without saying its environment";
+    if (!set_next(exec, (struct span){nul + 1, answer.len - head - 1}, false))
+        return "and there is no memory for its environment";
+    exec->capture.next.limits = limits;
+    exec->capture.next.has_limits = true;
+    return NULL;
+}
+
 static void on_shell(void *context, enum helper_outcome outcome, int status, struct span answer)
 {
     struct exec *exec = context;
-    const char *what = exec->capture.login ? "env_from = login" : "env_init";
-    const char *why = NULL;
+    char why[96] = "";
+    const char *missing = NULL;
     if (outcome == HELPER_TIMEOUT)
-        why = "the shell did not end within its deadline";
+        snprintf(why, sizeof why, "the shell did not end within %d s", CAPTURE_DEADLINE_MS / 1000);
     else if (outcome == HELPER_TOO_LONG)
-        why = "the environment is too large";
-    else if (answer.len == 0 || answer.data[answer.len - 1] != '\0')
-        why = "the shell ended without saying its environment";
-    else if (!set_next(exec, answer, false))
-        why = "no memory";
-    if (why) {
-        fail(exec, what, why);
+        snprintf(why, sizeof why, "the environment is too large");
+    else if ((missing = take_answer(exec, answer)))
+        snprintf(why, sizeof why, "the shell ended (status %d) %s", status, missing);
+    if (why[0]) {
+        fail(exec, why);
         return;
     }
     if (status != 0 && exec->config.env_init[0])
@@ -119,7 +161,8 @@ static pid_t start_shell(struct exec *exec, int out, char *const *envp,
 {
     const struct exec_config *config = &exec->config;
     struct login_shell shell;
-    if (!login_shell_init(&shell, config->shell, config->env_init, exec->capture.login)) {
+    if (!login_shell_init(&shell, config->shell, config->env_init,
+                          exec->capture.stage == CAPTURE_LOGIN)) {
         *failure = (struct spawn_failure){SPAWN_STEP_MEMORY, ENOMEM};
         return -1;
     }
@@ -130,35 +173,11 @@ static pid_t start_shell(struct exec *exec, int out, char *const *envp,
                          .in = shell.answer_fd == STDIN_FILENO ? out : exec->spawner.null_fd,
                          .out = exec->spawner.null_fd,
                          .extra = shell.answer_fd == STDIN_FILENO ? -1 : out,
-                         .extra_at = shell.answer_fd};
+                         .extra_at = shell.answer_fd,
+                         .state = &exec->initial};
     pid_t pid = spawn_program_slowly(&exec->spawner, &what, failure);
     login_shell_finish(&shell);
     return pid;
-}
-
-/* A shell that says its environment after env_init, starting from these blocks. */
-static void run_shell(struct exec *exec, struct span defaults, struct span base, bool login)
-{
-    struct capture *c = &exec->capture;
-    struct environment initial = {NULL, NULL};
-    struct environment_parts parts = {.defaults = defaults, .base = base};
-    struct spawn_failure failure = {SPAWN_STEP_MEMORY, 0};
-    int pipe[2];
-    pid_t pid = -1;
-    c->login = login;
-    if (environment_compose(&initial, &parts) == 0 && helper_pipe(pipe) == 0) {
-        pid = start_shell(exec, pipe[1], initial.vector, &failure);
-        close(pipe[1]);
-        if (pid < 0)
-            close(pipe[0]);
-    }
-    environment_finish(&initial);
-    if (pid < 0) {
-        fail(exec, login ? "env_from = login" : "env_init", spawn_step_text(failure.step));
-        return;
-    }
-    c->helper.done = on_shell;
-    helper_await(&c->helper, exec->base, pid, pipe[0], CAPTURE_DEADLINE_MS, LIMIT_ENVIRONMENT);
 }
 
 static struct span minimal_of(const struct capture *c, bool wanted)
@@ -166,15 +185,22 @@ static struct span minimal_of(const struct capture *c, bool wanted)
     return wanted ? block_of(&c->minimal) : (struct span){NULL, 0};
 }
 
-static void then_init(struct exec *exec)
+/* A shell that says its environment after env_init, starting from what there is. -1 with *failure.
+ */
+static pid_t run_shell(struct exec *exec, int answer, struct spawn_failure *failure)
 {
     struct capture *c = &exec->capture;
-    if (exec->config.env_init[0]) {
-        run_shell(exec, minimal_of(c, c->next.use_minimal), c->next.block, false);
-        return;
-    }
-    hold_next(c);
-    settled(exec);
+    struct environment initial = {NULL, NULL};
+    struct environment_parts parts = {.defaults = minimal_of(c, c->next.use_minimal),
+                                      .base = c->next.block};
+    pid_t pid = -1;
+    if (environment_compose(&initial, &parts) == 0)
+        pid = start_shell(exec, answer, initial.vector, failure);
+    else
+        failure->error = errno;
+    environment_finish(&initial);
+    c->helper.done = on_shell;
+    return pid;
 }
 
 static void on_file(void *context, enum helper_outcome outcome, int status, struct span answer)
@@ -193,7 +219,7 @@ static void on_file(void *context, enum helper_outcome outcome, int status, stru
         why = "no memory";
     buf_finish(&block);
     if (why)
-        fail(exec, exec->config.env_file, why);
+        fail(exec, why);
     else
         then_init(exec);
 }
@@ -207,29 +233,84 @@ static int read_file(void *argument, int out)
         return errno;
     ssize_t n;
     while ((n = read(fd, bytes, sizeof bytes)) > 0)
-        if (memfd_write(out, bytes, (size_t)n) != 0)
+        if (fds_write(out, bytes, (size_t)n) != 0)
             return EPIPE;
     return n < 0 ? errno : 0;
 }
 
-static void run_file(struct exec *exec)
+static pid_t run_file(struct exec *exec, int answer, struct spawn_failure *failure)
+{
+    pid_t pid = spawn_function(&exec->spawner, read_file, exec->config.env_file, answer, false);
+    if (pid < 0)
+        *failure = (struct spawn_failure){SPAWN_STEP_PROCESS, errno};
+    exec->capture.helper.done = on_file;
+    return pid;
+}
+
+static void not_started(struct exec *exec, const struct spawn_failure *failure)
 {
     struct capture *c = &exec->capture;
+    char why[160];
+    if (spawn_passes(failure->error) && ++c->attempts < ATTEMPTS) {
+        struct timeval later = clock_timeval(RETRY_MS);
+        spawn_note_shortage(&exec->spawner, spawn_step_text(failure->step), failure->error);
+        event_add(&c->retry, &later);
+        return;
+    }
+    snprintf(why, sizeof why, "%s: %s", spawn_step_text(failure->step), strerror(failure->error));
+    fail(exec, why);
+}
+
+static void run_stage(struct exec *exec)
+{
+    struct capture *c = &exec->capture;
+    struct spawn_failure failure = {SPAWN_STEP_MEMORY, 0};
+    size_t max = c->stage == CAPTURE_FILE ? ENV_FILE_MAX : LIMIT_ENVIRONMENT;
     int pipe[2];
     if (helper_pipe(pipe) != 0) {
-        fail(exec, exec->config.env_file, strerror(errno));
+        failure.error = errno;
+        not_started(exec, &failure);
         return;
     }
-    pid_t pid = spawn_function(&exec->spawner, read_file, exec->config.env_file, pipe[1], false);
-    int saved = errno;
+    pid_t pid = c->stage == CAPTURE_FILE ? run_file(exec, pipe[1], &failure)
+                                         : run_shell(exec, pipe[1], &failure);
     close(pipe[1]);
-    if (pid < 0) {
-        close(pipe[0]);
-        fail(exec, exec->config.env_file, strerror(saved));
+    if (pid > 0) {
+        helper_await(&c->helper, exec->base, pid, pipe[0], CAPTURE_DEADLINE_MS, max);
         return;
     }
-    c->helper.done = on_file;
-    helper_await(&c->helper, exec->base, pid, pipe[0], CAPTURE_DEADLINE_MS, ENV_FILE_MAX);
+    close(pipe[0]);
+    not_started(exec, &failure);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    run_stage(arg);
+}
+
+static void enter_stage(struct exec *exec, enum capture_stage stage)
+{
+    exec->capture.stage = stage;
+    exec->capture.attempts = 0;
+    run_stage(exec);
+}
+
+static void then_init(struct exec *exec)
+{
+    if (exec->config.env_init[0]) {
+        enter_stage(exec, CAPTURE_INIT);
+        return;
+    }
+    hold_next(&exec->capture);
+    settled(exec);
+}
+
+void capture_init(struct exec *exec)
+{
+    exec->capture.helper.context = exec;
+    event_assign(&exec->capture.retry, exec->base, -1, 0, on_retry, exec);
 }
 
 void capture_start(struct exec *exec)
@@ -237,34 +318,43 @@ void capture_start(struct exec *exec)
     struct capture *c = &exec->capture;
     const struct exec_config *config = &exec->config;
     const struct span nothing = {NULL, 0};
-    if (c->helper.pid != 0) {
+    if (c->stage != CAPTURE_IDLE) {
         c->again = true;
         return;
     }
-    c->helper.context = exec;
     if (!c->minimal.data && !make_minimal(&c->minimal, config))
         log_error("no memory for a minimal environment");
     if (!config->system_mode) {
         set_next(exec, config->agent_env.bytes, false);
         then_init(exec);
-    } else if (config->env_from == ENV_FROM_LOGIN) {
-        set_next(exec, nothing, true);
-        run_shell(exec, block_of(&c->minimal), nothing, true);
-    } else if (config->env_from == ENV_FROM_FILE) {
-        set_next(exec, nothing, true);
-        run_file(exec);
-    } else {
-        set_next(exec, nothing, true);
-        then_init(exec);
+        return;
     }
+    set_next(exec, nothing, true);
+    if (config->env_from == ENV_FROM_LOGIN)
+        enter_stage(exec, CAPTURE_LOGIN);
+    else if (config->env_from == ENV_FROM_FILE)
+        enter_stage(exec, CAPTURE_FILE);
+    else
+        then_init(exec);
+}
+
+void capture_cancel(struct capture *c)
+{
+    helper_cancel(&c->helper);
+    event_del(&c->retry);
 }
 
 void capture_finish(struct capture *c)
 {
-    helper_cancel(&c->helper);
+    capture_cancel(c);
     buf_finish(&c->minimal);
     base_finish(&c->held);
     base_finish(&c->next);
+}
+
+const struct shell_limits *capture_limits(const struct capture *c)
+{
+    return c->held.has_limits ? &c->held.limits : NULL;
 }
 
 int capture_compose(const struct exec *exec, struct environment *e)

@@ -15,19 +15,22 @@
 #include "exec/output.h"
 #include "exec/workdir.h"
 #include "ipc/memfd.h"
+#include "ipc/probes.h"
 
 /* As the shell says "found, but could not be run", and as timeout(1) says. */
 #define STATUS_NOT_RUN 126
 #define STATUS_TIMEOUT 124
+/* BSD's EX_TEMPFAIL, as core says it: what came of the command is not known. */
+#define STATUS_LOST 75
 
 /* What a background child that holds stdout may still add after the shell's end. */
 #define GRACE_MS 100
 /* Between TERM and KILL, and between KILL and giving up on what the kernel cannot end. */
 #define KILL_MS 5000
-/* Shortage of processes or memory passes: 25 ms doubling, six attempts in 0.8 s. */
+/* Shortage of processes or memory passes: 25 ms doubling, nine attempts in 6.4 s. */
 #define RETRY_FIRST_MS 25
-#define ATTEMPTS       6
-/* A channel that takes nothing for want of descriptors tells of no end to that. */
+#define ATTEMPTS       9
+/* For what waits for descriptors or memory, whose return nothing tells. */
 #define RESEND_MS 20
 
 /* In front of the text, on its first line, so that line numbers stay; 9 is SPAWN_TEXT_FD. */
@@ -46,10 +49,11 @@ struct command {
     enum command_state state;
     enum command_timer next;
     unsigned attempts;
-    pid_t pid;   /* the shell; 0: not started, or reaped */
-    pid_t group; /* 0: none, or nothing left of it */
+    pid_t pid;           /* the shell; 0: not started, or reaped */
+    struct group *group; /* NULL: none, or nothing left of it */
     int status;
     bool timed_out;
+    bool stuck; /* no memfd for more of its output */
     struct output output;
     struct event readable;
     struct event timer;
@@ -65,21 +69,33 @@ static void forget(struct command *c)
     exec->n_commands--;
     event_del(&c->readable);
     event_del(&c->timer);
+    group_release(c->group);
     output_finish(&c->output);
     fds_close(&c->text_fd);
     free(c);
 }
 
+static void resend_soon(struct exec *exec)
+{
+    struct timeval soon = clock_timeval(RESEND_MS);
+    event_add(&exec->resend, &soon);
+}
+
 static void send_answer(struct command *c)
 {
     struct exec *exec = c->exec;
+    if (!output_seal(&c->output)) {
+        spawn_note_shortage(&exec->spawner, "a command's result waits", errno);
+        resend_soon(exec);
+        return;
+    }
     struct msg_finished m = {.ticket = c->ticket,
                              .status = c->status,
                              .dropped = c->output.dropped,
                              .timed_out = c->timed_out};
-    if (send_finished(exec->core, &m, c->output.memfd) != 0 && errno == ENOBUFS) {
-        struct timeval soon = clock_timeval(RESEND_MS);
-        event_add(&exec->resend, &soon);
+    if (send_finished(exec->core, &m, c->output.memfd) != 0 &&
+        (errno == ENOBUFS || errno == ENOMEM)) {
+        resend_soon(exec);
         return;
     }
     /* Sent; or the channel has ended, and with it everything here. */
@@ -90,8 +106,14 @@ static void answer(struct command *c)
 {
     event_del(&c->readable);
     event_del(&c->timer);
+    char line[160];
+    if (c->output.lost) {
+        snprintf(line, sizeof line, "tw-agent: from here on the output was lost: %s",
+                 strerror(c->output.lost));
+        output_say(&c->output, line);
+        c->status = STATUS_LOST;
+    }
     if (c->timed_out) {
-        char line[96];
         uint64_t ms = c->exec->config.command_timeout_ms;
         bool whole = ms % 1000 == 0;
         snprintf(line, sizeof line,
@@ -103,9 +125,7 @@ static void answer(struct command *c)
     if (c->output.pipe >= 0)
         drains_add(&c->exec->drains, c->output.pipe);
     c->output.pipe = -1;
-    c->group = 0;
     c->state = COMMAND_ANSWERED;
-    output_seal(&c->output);
     send_answer(c);
 }
 
@@ -125,16 +145,11 @@ static void arm(struct command *c, enum command_timer next, uint64_t ms)
     event_add(&c->timer, &t);
 }
 
-static bool passes(int error)
-{
-    return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE ||
-           error == ENOBUFS || error == EINTR || error == ETXTBSY;
-}
-
 static void not_started(struct command *c, const struct spawn_failure *failure)
 {
     char reason[160];
-    if (passes(failure->error) && ++c->attempts < ATTEMPTS) {
+    if (spawn_passes(failure->error) && ++c->attempts < ATTEMPTS) {
+        spawn_note_shortage(&c->exec->spawner, spawn_step_text(failure->step), failure->error);
         arm(c, TIMER_RETRY, (uint64_t)RETRY_FIRST_MS << (c->attempts - 1));
         return;
     }
@@ -158,8 +173,8 @@ static int text_file(const struct command *c)
     errno = EILSEQ;
     if (text.len == 0 || !memchr(text.data, '\0', text.len))
         fd = memfd_new("command");
-    if (fd >= 0 && (memfd_write(fd, c->text, c->text_len) != 0 ||
-                    memfd_write(fd, map.bytes.data, map.bytes.len) != 0)) {
+    if (fd >= 0 && (fds_write(fd, c->text, c->text_len) != 0 ||
+                    fds_write(fd, map.bytes.data, map.bytes.len) != 0)) {
         int saved = errno;
         close(fd);
         errno = saved;
@@ -171,7 +186,8 @@ static int text_file(const struct command *c)
     return fd;
 }
 
-static pid_t start_shell(struct command *c, int text, int out, struct spawn_failure *failure)
+static pid_t start_shell(struct command *c, int text, int out, int *pidfd,
+                         struct spawn_failure *failure)
 {
     static const char *const argv[] = {"sh", "-c", ". /proc/self/fd/9", NULL};
     struct spawn what = {.path = "/bin/sh",
@@ -180,16 +196,18 @@ static pid_t start_shell(struct command *c, int text, int out, struct spawn_fail
                          .in = c->exec->spawner.null_fd,
                          .out = out,
                          .extra = text,
-                         .extra_at = SPAWN_TEXT_FD};
+                         .extra_at = SPAWN_TEXT_FD,
+                         .pidfd = pidfd};
     return spawn_program(&c->exec->spawner, &what, failure);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 
-static void started(struct command *c, pid_t pid, int pipe)
+static void started(struct command *c, pid_t pid, int pidfd, int pipe)
 {
     struct exec *exec = c->exec;
-    c->pid = c->group = pid;
+    c->pid = pid;
+    group_started(c->group, pid, pidfd);
     c->state = COMMAND_RUNNING;
     c->output.pipe = pipe;
     fds_close(&c->text_fd);
@@ -204,7 +222,11 @@ static void start(struct command *c)
     struct spawn_failure failure = {SPAWN_STEP_MEMORY, 0};
     int pipe[2] = {-1, -1};
     pid_t pid = -1;
-    int text = text_file(c);
+    int pidfd = -1;
+    groups_check(&c->exec->groups); /* before this one's processes take numbers */
+    if (!c->group)
+        c->group = group_new(&c->exec->groups, &c->group);
+    int text = c->group ? text_file(c) : -1;
     if (text < 0 && errno == EILSEQ) {
         refuse(c, "its text contains a NUL byte");
         return;
@@ -212,15 +234,35 @@ static void start(struct command *c)
     if (text < 0 || helper_pipe(pipe) != 0)
         failure.error = errno;
     else
-        pid = start_shell(c, text, pipe[1], &failure);
+        pid = start_shell(c, text, pipe[1], &pidfd, &failure);
     fds_close(&text);
     fds_close(&pipe[1]);
     if (pid > 0) {
-        started(c, pid, pipe[0]);
+        started(c, pid, pidfd, pipe[0]);
         return;
     }
     fds_close(&pipe[0]);
     not_started(c, &failure);
+}
+
+/* True when there is nothing more to come. */
+static bool read_output(struct command *c)
+{
+    struct exec *exec = c->exec;
+    if (c->output.pipe < 0)
+        return true;
+    enum output_state state = output_read(&c->output, exec->scratch, sizeof exec->scratch);
+    c->stuck = state == OUTPUT_STUCK;
+    if (c->stuck) {
+        spawn_note_shortage(&exec->spawner, "a command's output waits", errno);
+        event_del(&c->readable);
+        resend_soon(exec);
+    }
+    if (state != OUTPUT_END)
+        return false;
+    event_del(&c->readable);
+    fds_close(&c->output.pipe);
+    return true;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -228,11 +270,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     struct command *c = arg;
     (void)fd;
     (void)what;
-    if (!output_read(&c->output, c->exec->scratch, sizeof c->exec->scratch))
-        return;
-    event_del(&c->readable);
-    fds_close(&c->output.pipe);
-    if (c->state == COMMAND_ENDED && !c->exec->stopping)
+    if (read_output(c) && c->state == COMMAND_ENDED && !c->exec->stopping)
         answer(c);
 }
 
@@ -249,12 +287,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     case TIMER_LIMIT:
         c->timed_out = true;
         if (c->group)
-            kill(-c->group, SIGTERM);
+            group_end(c->group);
         arm(c, TIMER_KILL, KILL_MS);
         break;
     case TIMER_KILL:
         if (c->group)
-            kill(-c->group, SIGKILL);
+            group_kill(c->group);
         if (c->state == COMMAND_ENDED)
             arm(c, TIMER_GRACE, GRACE_MS);
         else
@@ -266,19 +304,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         answer(c);
         break;
     case TIMER_GRACE:
-        if (c->output.pipe >= 0 &&
-            output_read(&c->output, c->exec->scratch, sizeof c->exec->scratch))
-            fds_close(&c->output.pipe);
-        answer(c);
+        read_output(c);
+        if (c->stuck)
+            arm(c, TIMER_GRACE, GRACE_MS);
+        else
+            answer(c);
         break;
     }
-}
-
-/* A group's number may be used anew as soon as nothing is left of it. */
-static void check_group(struct command *c)
-{
-    if (c->group && c->pid == 0 && kill(-c->group, 0) != 0 && errno == ESRCH)
-        c->group = 0;
 }
 
 static void ended(struct command *c, int wait_status)
@@ -286,15 +318,9 @@ static void ended(struct command *c, int wait_status)
     c->pid = 0;
     c->status = WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
     c->state = COMMAND_ENDED;
-    if (c->timed_out || c->exec->stopping)
-        check_group(c);
     if (c->exec->stopping)
         return;
-    if (c->output.pipe >= 0 && output_read(&c->output, c->exec->scratch, sizeof c->exec->scratch)) {
-        event_del(&c->readable);
-        fds_close(&c->output.pipe);
-    }
-    if (c->output.pipe < 0)
+    if (read_output(c))
         answer(c);
     else if (!(c->timed_out && c->next == TIMER_KILL && c->group))
         arm(c, TIMER_GRACE, GRACE_MS);
@@ -343,14 +369,18 @@ static bool known(const struct exec *exec, uint64_t ticket)
 
 enum verdict command_take(struct exec *exec, const struct msg_run *m, int *fd)
 {
-    if (exec->n_commands >= exec->config.max_commands || (*fd >= 0 && m->text.len > 0) ||
-        known(exec, m->ticket))
+    if (exec->n_commands >= exec->config.max_commands + PROBE_COMMANDS ||
+        (*fd >= 0 && m->text.len > 0) || known(exec, m->ticket))
         return VERDICT_HOSTILE;
     struct command *c = command_new(exec, m, fd);
     if (!c) {
         struct msg_finished none = {.ticket = m->ticket, .status = STATUS_NOT_RUN};
+        static const char reason[] = "tw-agent: the command was not run: no memory for its text\n";
+        int said = memfd_of("output", reason, sizeof reason - 1);
         log_error("no memory for a command: it was not run");
-        return send_finished(exec->core, &none, -1) == 0 ? VERDICT_OK : VERDICT_HOSTILE;
+        bool sent = send_finished(exec->core, &none, said) == 0;
+        fds_close(&said);
+        return sent ? VERDICT_OK : VERDICT_HOSTILE;
     }
     if (exec->stopping)
         return VERDICT_OK;
@@ -385,32 +415,13 @@ void commands_resend(struct exec *exec)
     struct command *c, *next;
     for (c = TAILQ_FIRST(&exec->commands); c; c = next) {
         next = TAILQ_NEXT(c, entry);
-        if (c->state == COMMAND_ANSWERED)
+        if (c->state == COMMAND_ANSWERED) {
             send_answer(c);
+        } else if (c->stuck) {
+            c->stuck = false;
+            event_add(&c->readable, NULL);
+        }
     }
-}
-
-void commands_signal(struct exec *exec, int signal)
-{
-    struct command *c;
-    TAILQ_FOREACH(c, &exec->commands, entry)
-    {
-        check_group(c);
-        if (c->group)
-            kill(-c->group, signal);
-    }
-}
-
-bool commands_gone(struct exec *exec)
-{
-    struct command *c;
-    bool gone = true;
-    TAILQ_FOREACH(c, &exec->commands, entry)
-    {
-        check_group(c);
-        gone = gone && c->group == 0;
-    }
-    return gone;
 }
 
 void commands_finish(struct exec *exec)

@@ -16,14 +16,8 @@ void commands_go(struct exec *exec);
 /* The reaper's news. False: no command's shell. */
 bool commands_exited(struct exec *exec, pid_t pid, int wait_status);
 
-/* Sends again what the channel did not take. */
+/* Sends again what the channel did not take, reads again what found no room. */
 void commands_resend(struct exec *exec);
-
-/* Signals every process group of a command that has not been answered. */
-void commands_signal(struct exec *exec, int signal);
-
-/* True when none of these groups is left. */
-bool commands_gone(struct exec *exec);
 
 void commands_finish(struct exec *exec);
 

@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fds.h"
 #include "base/log.h"
+#include "base/text.h"
 
 /* Descriptors that exec wants: two for each command, one for each drained pipe, and its own. */
 #define WANTED_DESCRIPTORS 1024
@@ -39,22 +41,49 @@ static bool copy_saved_state(struct exec_config *c, const struct msg_exec_config
     return true;
 }
 
-/* For the audit of the system: jobs that this user submits carry his login uid, not the service's
- * lack of one. Works once, as root, where the kernel keeps it; elsewhere nothing is lost. */
-static void set_login_uid(uid_t uid)
+static bool copy_guarded(struct exec_config *c, const struct msg_exec_config *m)
 {
-    char text[16];
-    int len = snprintf(text, sizeof text, "%u", (unsigned)uid);
-    int fd = open("/proc/self/loginuid", O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    if (write(fd, text, (size_t)len) != len)
-        log_debug("the login uid could not be set");
-    close(fd);
+    c->n_guarded = m->guarded.len / sizeof *c->guarded;
+    if (m->guarded.len % sizeof *c->guarded != 0 || c->n_guarded > CONFIG_GUARDED)
+        return false;
+    if (m->guarded.len > 0)
+        memcpy(c->guarded, m->guarded.data, m->guarded.len);
+    return true;
 }
 
-static int become(const struct msg_exec_config *m)
+#define LOGIN_UID_UNSET UINT32_MAX
+
+/*
+ * For the audit of the system: what this user's commands do carries his login uid, not the
+ * service's lack of one, nor that of an administrator whose sudo started the agent. For that root
+ * may change one that is set, unless the kernel was told that nobody may.
+ */
+static void set_login_uid(uid_t uid)
 {
+    char text[16] = "";
+    uint64_t before = LOGIN_UID_UNSET;
+    int fd = open("/proc/self/loginuid", O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        log_debug("the login uid is not set: %s", strerror(errno)); /* a kernel without audit */
+        return;
+    }
+    if (read(fd, text, sizeof text - 1) > 0)
+        text_number(text, UINT32_MAX, &before);
+    int len = snprintf(text, sizeof text, "%u", (unsigned)uid);
+    bool set = before == uid || pwrite(fd, text, (size_t)len, 0) == len;
+    int error = errno;
+    close(fd);
+    if (!set && before != LOGIN_UID_UNSET)
+        log_info("commands have the login uid %u of whoever started the agent, not that of their "
+                 "user, in the system's audit: %s",
+                 (unsigned)before, strerror(error));
+    else if (!set)
+        log_debug("the login uid is not set: %s", strerror(error));
+}
+
+int config_become(const struct packet *p)
+{
+    const struct msg_exec_config *m = &p->message.exec_config;
     size_t n = m->groups.len / sizeof(uint32_t);
     gid_t *groups = calloc(n + 1, sizeof *groups);
     if (!groups)
@@ -79,17 +108,17 @@ bool config_take(struct exec_config *c, struct packet *p, const char **why)
     c->max_commands = (unsigned)m->max_commands;
     c->isolation = (unsigned)m->isolation;
     c->umask = (unsigned)m->umask;
+    c->umask_fixed = m->umask_fixed;
     c->max_output = (size_t)m->max_output;
     c->command_timeout_ms = m->command_timeout_ms;
     c->env_from = (enum env_from)m->env_from;
+    c->setuid_helpers = m->setuid_helpers;
+    c->allow_namespaces = m->allow_namespaces;
     *why = "a value is out of its range";
     int mapped = memfd_map(&c->agent_env, p->fd, LIMIT_ENVIRONMENT);
     fds_close(&p->fd);
-    if (mapped != 0 || c->max_commands == 0 || m->groups.len % sizeof(uint32_t) != 0 ||
-        !copy_texts(c, m) || !copy_saved_state(c, m))
-        return false;
-    *why = "cannot become the user that commands run as";
-    return become(m) == 0;
+    return mapped == 0 && c->max_commands > 0 && m->groups.len % sizeof(uint32_t) == 0 &&
+           copy_texts(c, m) && copy_saved_state(c, m) && copy_guarded(c, m);
 }
 
 static void raise_soft(int resource, rlim_t wanted)
@@ -111,26 +140,33 @@ static rlim_t from_wire(uint64_t value)
     return value == UINT64_MAX ? RLIM_INFINITY : (rlim_t)value;
 }
 
-static void compare_limits(const struct exec_config *config, struct start_state *state)
+static void compare_limits(const struct exec_config *config, const struct shell_limits *shell,
+                           struct start_state *state)
 {
     for (size_t i = 0; i < config->n_saved_limits; i++) {
-        struct rlimit now;
-        rlim_t soft = from_wire(config->saved_limits[i].soft);
+        struct rlimit now, wanted;
         if (getrlimit((int)i, &now) != 0)
             continue;
-        if (soft > now.rlim_max)
-            soft = now.rlim_max;
-        if (soft != now.rlim_cur)
-            state->limits[state->n_limits++] =
-                (struct limit_change){(int)i, {.rlim_cur = soft, .rlim_max = now.rlim_max}};
+        wanted = (struct rlimit){from_wire(config->saved_limits[i].soft), now.rlim_max};
+        if (shell && i < RLIM_NLIMITS && shell->known[i])
+            wanted = shell->of[i];
+        /* Nobody here may raise a hard limit. */
+        if (wanted.rlim_max > now.rlim_max)
+            wanted.rlim_max = now.rlim_max;
+        if (wanted.rlim_cur > wanted.rlim_max)
+            wanted.rlim_cur = wanted.rlim_max;
+        if (wanted.rlim_cur != now.rlim_cur || wanted.rlim_max != now.rlim_max)
+            state->limits[state->n_limits++] = (struct limit_change){(int)i, wanted};
     }
 }
 
-void config_start_state(const struct exec_config *config, struct start_state *state)
+void config_start_state(const struct exec_config *config, const struct shell_limits *shell,
+                        struct start_state *state)
 {
     state->n_limits = state->n_signals = 0;
     sigemptyset(&state->mask);
-    compare_limits(config, state);
+    state->umask = (mode_t)(shell && !config->umask_fixed ? shell->umask : config->umask);
+    compare_limits(config, shell, state);
     for (int n = 1; n <= CONFIG_SIGNALS; n++) {
         struct sigaction now;
         void (*wanted)(int) = config->ignored_signals >> (n - 1) & 1 ? SIG_IGN : SIG_DFL;

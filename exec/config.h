@@ -6,12 +6,14 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "exec/limits.h"
 #include "ipc/birth.h"
 #include "ipc/memfd.h"
 
 /* The kernel's signals are 1 to 64; RLIMIT_NLIMITS is 16. */
 #define CONFIG_SIGNALS 64
 #define CONFIG_LIMITS  32
+#define CONFIG_GUARDED 16
 
 struct limit_change {
     int resource;
@@ -30,13 +32,19 @@ struct start_state {
     struct signal_change signals[CONFIG_SIGNALS];
     size_t n_signals;
     sigset_t mask;
+    mode_t umask;
 };
 
 struct exec_config {
     bool system_mode;
     unsigned max_commands;
     unsigned isolation;
+    bool setuid_helpers;
+    bool allow_namespaces;
+    pid_t guarded[CONFIG_GUARDED]; /* the agent's other processes */
+    size_t n_guarded;
     unsigned umask;
+    bool umask_fixed; /* the site set it; no profile changes it */
     size_t max_output;
     uint64_t command_timeout_ms; /* 0: none */
     enum env_from env_from;
@@ -56,16 +64,23 @@ struct exec_config {
 };
 
 /*
- * Takes the configuration out of the packet (and closes its descriptor), becomes the user that it
- * names. False, with *why, when it cannot be used.
+ * Takes the configuration out of the packet (and closes its descriptor). False, with *why, when it
+ * cannot be used.
  */
 bool config_take(struct exec_config *config, struct packet *p, const char **why);
+
+/* Becomes the user that the packet names. 0, or -1 with errno. */
+int config_become(const struct packet *p);
 
 /* Raises the soft limits that would hit exec itself in its work; hard limits are never touched. */
 void config_raise_limits(void);
 
-/* Compares the saved state with this process's, once all that changes it has been done. */
-void config_start_state(const struct exec_config *config, struct start_state *state);
+/*
+ * Compares the saved state with this process's, once all that changes it has been done. shell: what
+ * a login shell made of its limits, which go before the saved ones; or NULL.
+ */
+void config_start_state(const struct exec_config *config, const struct shell_limits *shell,
+                        struct start_state *state);
 
 void config_finish(struct exec_config *config);
 

@@ -5,7 +5,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/fds.h"
 #include "base/log.h"
+
+/* What ended commands may hold of our descriptors: the others are for those that run. */
+#define DESCRIPTORS_SHARE 8
 
 struct drain {
     TAILQ_ENTRY(drain) entry;
@@ -18,6 +22,7 @@ void drains_init(struct drains *d, struct event_base *base, char *scratch, size_
 {
     TAILQ_INIT(&d->list);
     d->n = 0;
+    d->max = fds_share(DESCRIPTORS_SHARE, DRAINS_MAX);
     d->base = base;
     d->scratch = scratch;
     d->scratch_size = scratch_size;
@@ -43,11 +48,11 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 void drains_add(struct drains *d, int pipe)
 {
-    if (d->n >= DRAINS_MAX) {
+    if (d->n >= d->max) {
         log_line(d->warned ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN,
-                 "more than %d background processes hold the output of ended commands: the "
+                 "more than %zu background processes hold the output of ended commands: the "
                  "oldest one's is closed",
-                 DRAINS_MAX);
+                 d->max);
         d->warned = true;
         end(TAILQ_FIRST(&d->list));
     }

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-/* Beyond this the oldest is closed. */
+/* Beyond this the oldest is closed; beyond an eighth of our descriptors, where these are few. */
 #define DRAINS_MAX 64
 
 struct drain;
@@ -19,7 +19,7 @@ TAILQ_HEAD(drain_list, drain);
 
 struct drains {
     struct drain_list list;
-    size_t n;
+    size_t n, max;
     bool warned;
     struct event_base *base;
     char *scratch;

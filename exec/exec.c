@@ -24,6 +24,16 @@ static enum verdict on_run(void *context, const struct msg_run *m, int *fd)
     return command_take(context, m, fd);
 }
 
+static enum verdict on_ping(void *context, const struct msg_ping *m, int *fd)
+{
+    struct exec *exec = context;
+    struct msg_pong pong = {0};
+    (void)m;
+    (void)fd;
+    send_pong(exec->core, &pong, -1); /* one that is lost is one that is not heard */
+    return VERDICT_OK;
+}
+
 static enum verdict on_reload(void *context, const struct msg_reload *m, int *fd)
 {
     struct exec *exec = context;
@@ -62,7 +72,7 @@ static void on_stop_timer(evutil_socket_t fd, short what, void *arg)
     struct exec *exec = arg;
     (void)fd;
     (void)what;
-    commands_signal(exec, SIGKILL);
+    groups_signal(&exec->groups, SIGKILL);
     if (exec->killed) {
         event_base_loopbreak(exec->base);
         return;
@@ -72,7 +82,8 @@ static void on_stop_timer(evutil_socket_t fd, short what, void *arg)
     event_add(&exec->stop_timer, &soon);
 }
 
-static const struct channel_handlers handlers = {.run = on_run, .reload = on_reload};
+static const struct channel_handlers handlers = {
+    .run = on_run, .reload = on_reload, .ping = on_ping};
 
 static struct channel *open_channel(struct exec *exec, int fd, unsigned receives, unsigned sends)
 {
@@ -92,8 +103,10 @@ static struct channel *open_channel(struct exec *exec, int fd, unsigned receives
 int exec_start(struct exec *exec)
 {
     TAILQ_INIT(&exec->commands);
+    groups_init(&exec->groups, exec->base);
     drains_init(&exec->drains, exec->base, exec->scratch, sizeof exec->scratch);
     workdir_init(exec);
+    capture_init(exec);
     event_assign(&exec->resend, exec->base, -1, 0, on_resend, exec);
     event_assign(&exec->stop_timer, exec->base, -1, 0, on_stop_timer, exec);
     exec->parent = open_channel(exec, BIRTH_FD_FIRST, PARENT_TO_EXEC, EXEC_TO_PARENT);
@@ -145,6 +158,7 @@ void exec_settled(struct exec *exec)
             exec->workdir.error = error;
         }
     }
+    config_start_state(&exec->config, capture_limits(&exec->capture), &exec->spawner.state);
     announce(exec, exec->workdir.state == WORKDIR_BAD ? exec->workdir.error : 0);
     commands_go(exec);
 }
@@ -157,21 +171,23 @@ void exec_stop(struct exec *exec, int code)
     exec->stopping = true;
     exec->exit_code = code;
     workdir_finish(&exec->workdir);
-    helper_cancel(&exec->capture.helper);
-    commands_signal(exec, SIGTERM);
+    capture_cancel(&exec->capture);
+    groups_signal(&exec->groups, SIGTERM);
+    groups_signal(&exec->groups, SIGCONT);
     event_add(&exec->stop_timer, &grace);
     exec_check_stopped(exec);
 }
 
 void exec_check_stopped(struct exec *exec)
 {
-    if (exec->stopping && commands_gone(exec))
+    if (exec->stopping && groups_gone(&exec->groups))
         event_base_loopbreak(exec->base);
 }
 
 void exec_finish(struct exec *exec)
 {
     commands_finish(exec);
+    groups_finish(&exec->groups);
     drains_finish(&exec->drains);
     capture_finish(&exec->capture);
     workdir_finish(&exec->workdir);

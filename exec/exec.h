@@ -7,6 +7,7 @@
  *   environment.c  composes the environment of commands; capture.c obtains what it is based on
  *   helper.c       a child whose answer is awaited with a deadline
  *   command.c      the life of one command; output.c its output; spawn.c its start
+ *   group.c        what is left of its process group
  *   reaper.c       whatever ended
  */
 #ifndef TW_EXEC_EXEC_H
@@ -21,6 +22,7 @@
 #include "exec/config.h"
 #include "exec/drain.h"
 #include "exec/environment.h"
+#include "exec/group.h"
 #include "exec/helper.h"
 #include "exec/spawn.h"
 #include "ipc/channel.h"
@@ -48,12 +50,14 @@ struct exec {
     struct channel *core;
     struct exec_config config;
     struct spawner spawner;
+    struct start_state initial; /* as saved at the agent's start: what a login shell starts from */
     struct workdir workdir;
     struct capture capture;
     struct environment environment; /* what new commands get */
     bool announced;                 /* exec_ready or exec_unready went out */
     struct command_list commands;   /* whose finished has not been sent */
     size_t n_commands;
+    struct groups groups;
     struct drains drains;
     struct event reaper;     /* SIGCHLD */
     struct event resend;     /* a finished that did not go out */
@@ -76,7 +80,7 @@ void exec_settled(struct exec *exec);
 /* True when a command can start now. */
 bool exec_ready(const struct exec *exec);
 
-/* Ends the running commands' groups, then the loop. */
+/* Ends the commands' groups, then the loop. */
 void exec_stop(struct exec *exec, int code);
 
 /* While stopping: ends the loop when no group is left. */

@@ -18,13 +18,19 @@ struct dialect {
     int answer_fd;
 };
 
+/*
+ * Limits and umask, their end mark, a NUL, then the environment, which the login shell itself must
+ * hand to env: a shell between would drop the functions that bash exports.
+ */
+#define LIMITS "umask; /bin/cat /proc/self/limits; printf \"" LOGIN_LIMITS_END "\\000\""
 /* The positional parameters keep init's status without adding a variable. */
-#define SH_SCRIPT "%s\nset -- $?\n/usr/bin/env -0 >&3\nexit $1\n"
+#define SH_SCRIPT "%s\nset -- $?\n/bin/sh -c '" LIMITS "' >&3\n/usr/bin/env -0 >&3\nexit $1\n"
+#define ALL       LIMITS "; /usr/bin/env -0"
 
 static const struct dialect dialects[] = {
-    {"csh", "%s; /bin/sh -c '/usr/bin/env -0 >&0'", false, STDIN_FILENO},
-    {"tcsh", "%s; /bin/sh -c '/usr/bin/env -0 >&0'", false, STDIN_FILENO},
-    {"fish", "%s; /bin/sh -c '/usr/bin/env -0 >&3'", true, 3},
+    {"csh", "%s; /bin/sh -c '{ " ALL "; } >&0'", false, STDIN_FILENO},
+    {"tcsh", "%s; /bin/sh -c '{ " ALL "; } >&0'", false, STDIN_FILENO},
+    {"fish", "%s; /bin/sh -c '{ " ALL "; } >&3'", true, 3},
     {NULL, SH_SCRIPT, true, 3},
 };
 

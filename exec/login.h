@@ -5,6 +5,9 @@
 
 #include <stdbool.h>
 
+/* What stands before the NUL in an answer whose limits were said to their end. */
+#define LOGIN_LIMITS_END "limits."
+
 struct login_shell {
     const char *path;
     const char *argv[5];

@@ -10,27 +10,58 @@
 #include "ipc/birth.h"
 #include "sandbox/sandbox.h"
 
-static bool enter_sandbox(struct exec *exec, struct sandbox_report *report)
+/*
+ * Programs that gain privileges need exec to be without no_new_privs, and without it only root can
+ * load filters and a domain: these then come before the change of uid, and are shared by all
+ * commands. As a plain user there are none.
+ */
+static bool enter_sandbox(const struct exec_config *c, struct sandbox_report *report)
 {
-    enum sandbox_isolation isolation = (enum sandbox_isolation)exec->config.isolation;
+    struct sandbox_access access = {.write_dirfd = -1,
+                                    .read_dirfd = -1,
+                                    .guard_pids = c->guarded,
+                                    .n_guard_pids = c->n_guarded,
+                                    .isolation = (enum sandbox_isolation)c->isolation,
+                                    .allow_namespaces = c->allow_namespaces,
+                                    .setuid_helpers = c->setuid_helpers};
     char why[256] = "";
-    if (sandbox_undumpable() != 0 ||
-        sandbox_enter(SANDBOX_EXEC, NULL, report, why, sizeof why) != 0) {
-        log_error("the sandbox cannot be entered: %s", why[0] ? why : strerror(errno));
+    if (sandbox_enter(SANDBOX_EXEC, &access, report, why, sizeof why) == 0)
+        return true;
+    log_error("the sandbox cannot be entered: %s", why);
+    return false;
+}
+
+static bool confine(struct exec *exec, struct sandbox_report *report)
+{
+    const struct exec_config *c = &exec->config;
+    if (sandbox_undumpable() != 0) {
+        log_error("this process cannot be made non-dumpable: %s", strerror(errno));
         return false;
     }
-    if (sandbox_command_init(&exec->spawner.domain, isolation) != 0) {
-        log_error("the sandbox of commands cannot be prepared: %s", strerror(errno));
+    exec->spawner.stoppable = true;
+    if (c->setuid_helpers) /* entered, where that is possible; and no domains for commands */
+        return true;
+    if (!enter_sandbox(c, report))
         return false;
-    }
-    return true;
+    exec->spawner.stoppable =
+        !report->landlock_scoped || c->isolation != (unsigned)SANDBOX_ISOLATE_FULL;
+    if (sandbox_command_init(&exec->spawner.domain, (enum sandbox_isolation)c->isolation) == 0)
+        return true;
+    log_error("the sandbox of commands cannot be prepared: %s", strerror(errno));
+    return false;
 }
 
 /* 0, or the exit code. */
-static int start(struct exec *exec)
+static int start(struct exec *exec, const struct packet *packet)
 {
+    const struct exec_config *c = &exec->config;
     struct sandbox_report report = {0};
-    umask((mode_t)exec->config.umask); /* commands inherit it, and exec makes no file */
+    if (c->setuid_helpers && c->system_mode && !enter_sandbox(c, &report))
+        return BIRTH_SANDBOX;
+    if (config_become(packet) != 0) {
+        log_error("cannot become user '%s': %s", c->user, strerror(errno));
+        return BIRTH_FAILED;
+    }
     config_raise_limits();
     exec->base = channel_loop_new();
     if (!exec->base || spawner_init(&exec->spawner) != 0 || exec_start(exec) != 0 ||
@@ -38,9 +69,10 @@ static int start(struct exec *exec)
         log_error("cannot start: %s", strerror(errno));
         return BIRTH_FAILED;
     }
-    if (!enter_sandbox(exec, &report))
+    if (!confine(exec, &report))
         return BIRTH_SANDBOX;
-    config_start_state(&exec->config, &exec->spawner.state);
+    config_start_state(&exec->config, NULL, &exec->initial);
+    exec->spawner.state = exec->initial;
     struct msg_started m = {.landlock_abi = (uint64_t)report.landlock_abi,
                             .landlock_scoped = report.landlock_scoped,
                             .seccomp = report.seccomp,
@@ -60,7 +92,7 @@ int main(void)
         log_error("the configuration cannot be used: %s", why);
         return BIRTH_FAILED;
     }
-    int failed = start(&exec);
+    int failed = start(&exec, &packet);
     if (failed)
         return failed;
     event_base_dispatch(exec.base);

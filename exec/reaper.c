@@ -13,10 +13,13 @@ static void on_child(evutil_socket_t number, short what, void *arg)
     pid_t pid;
     (void)number;
     (void)what;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        groups_exited(&exec->groups, pid);
         if (!commands_exited(exec, pid, status) &&
             !helper_exited(&exec->workdir.helper, pid, status))
             helper_exited(&exec->capture.helper, pid, status);
+    }
+    groups_check(&exec->groups);
     exec_check_stopped(exec);
 }
 

@@ -5,18 +5,28 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fds.h"
+#include "base/log.h"
 
+#ifndef CLONE_PIDFD
+#define CLONE_PIDFD 0x1000 /* Linux 5.2 */
+#endif
 #ifndef SYS_close_range
 #define SYS_close_range 436 /* Linux 5.9, all architectures */
 #endif
 
+/* Between two log lines about shortages. */
+#define NOTE_MS     10000
 #define SPAWN_STACK (256 * 1024)
 #define SPAWN_GUARD 65536 /* the largest page size in use */
 
@@ -51,6 +61,7 @@ struct start {
     const struct spawner *spawner;
     const struct spawn *what;
     pid_t parent;
+    bool apart;                    /* the child has a copy of our memory */
     volatile enum spawn_step step; /* the child's, which shares our memory until execve */
     volatile int error;
 };
@@ -90,12 +101,12 @@ IN_CHILD static int set_signals(const struct start_state *s)
     return sigprocmask(SIG_SETMASK, &s->mask, NULL);
 }
 
-/* Runs in our memory on a stack of its own: system calls and nothing else. */
+/* Runs on a stack of its own, and, unless apart, in our memory: system calls and nothing else. */
 IN_CHILD static int become_program(void *argument)
 {
     struct start *s = argument;
     const struct spawn *w = s->what;
-    const struct start_state *state = &s->spawner->state;
+    const struct start_state *state = w->state ? w->state : &s->spawner->state;
     enum spawn_step step = SPAWN_STEP_SESSION;
     /* Should exec be killed, its shells go too: nobody would reap them or report their end. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != s->parent || setsid() < 0)
@@ -110,6 +121,7 @@ IN_CHILD static int become_program(void *argument)
     step = SPAWN_STEP_DIRECTORY;
     if (w->directory && chdir(w->directory) != 0 && chdir("/") != 0)
         goto failed;
+    umask(state->umask);
     step = SPAWN_STEP_LIMITS;
     if (set_limits(state) != 0)
         goto failed;
@@ -121,7 +133,10 @@ IN_CHILD static int become_program(void *argument)
 failed:
     s->error = errno;
     s->step = step;
-    _exit(127);
+    if (s->apart)
+        dprintf(STDERR_FILENO, "tw-agent: it was not run: %s: %s\n", spawn_step_text(step),
+                strerror(s->error));
+    _exit(126);
 }
 
 static pid_t start(struct start *s, int flags, struct spawn_failure *failure)
@@ -131,12 +146,16 @@ static pid_t start(struct start *s, int flags, struct spawn_failure *failure)
     /* Our handlers must not run in the child, whose memory is ours. */
     sigprocmask(SIG_SETMASK, &all, &before);
     char *top = s->spawner->stack + SPAWN_GUARD + SPAWN_STACK;
-    pid_t pid = clone(become_program, top, flags | SIGCHLD, s);
+    int unwanted = -1, *pidfd = s->what->pidfd ? s->what->pidfd : &unwanted;
+    *pidfd = -1;
+    flags |= s->what->pidfd ? CLONE_PIDFD : 0;
+    pid_t pid = clone(become_program, top, flags | SIGCHLD, s, pidfd);
     *failure = pid < 0 ? (struct spawn_failure){SPAWN_STEP_PROCESS, errno}
                        : (struct spawn_failure){s->step, s->error};
     if (pid > 0 && failure->step != SPAWN_STEP_NONE) {
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             ;
+        fds_close(pidfd);
         pid = -1;
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
@@ -146,6 +165,8 @@ static pid_t start(struct start *s, int flags, struct spawn_failure *failure)
 pid_t spawn_program(const struct spawner *spawner, const struct spawn *what,
                     struct spawn_failure *failure)
 {
+    if (spawner->stoppable)
+        return spawn_program_slowly(spawner, what, failure);
     struct start s = {.spawner = spawner, .what = what, .parent = getpid()};
     return start(&s, CLONE_VM | CLONE_VFORK, failure);
 }
@@ -153,7 +174,7 @@ pid_t spawn_program(const struct spawner *spawner, const struct spawn *what,
 pid_t spawn_program_slowly(const struct spawner *spawner, const struct spawn *what,
                            struct spawn_failure *failure)
 {
-    struct start s = {.spawner = spawner, .what = what, .parent = getpid()};
+    struct start s = {.spawner = spawner, .what = what, .parent = getpid(), .apart = true};
     return start(&s, 0, failure);
 }
 
@@ -182,6 +203,22 @@ pid_t spawn_function(const struct spawner *s, int (*function)(void *, int), void
     struct call c = {function, argument, out};
     int flags = share_directory ? CLONE_FS : 0;
     return clone(run_function, s->stack + SPAWN_GUARD + SPAWN_STACK, flags | SIGCHLD, &c);
+}
+
+bool spawn_passes(int error)
+{
+    return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE ||
+           error == ENOBUFS || error == ENOSPC || error == EINTR || error == ETXTBSY;
+}
+
+void spawn_note_shortage(struct spawner *s, const char *what, int error)
+{
+    uint64_t now = clock_ms();
+    bool quiet = s->noted_ms != 0 && now - s->noted_ms < NOTE_MS;
+    log_line(quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "%s: %s; trying again", what,
+             strerror(error));
+    if (!quiet)
+        s->noted_ms = now;
 }
 
 const char *spawn_step_text(enum spawn_step step)

@@ -19,8 +19,12 @@
 struct spawner {
     struct start_state state;
     struct sandbox_command domain;
+    /* Commands can stop a child in its first moments, since no domain scopes their signals: exec
+     * does not wait for it then. */
+    bool stoppable;
     char *stack; /* of children that share our memory: a guard page and SPAWN_STACK bytes */
     int null_fd;
+    uint64_t noted_ms; /* when a shortage was last logged; 0: never */
 };
 
 enum spawn_step {
@@ -50,6 +54,8 @@ struct spawn {
     int out;               /* becomes 1 and 2 */
     int extra;             /* becomes extra_at; -1: none */
     int extra_at;
+    const struct start_state *state; /* NULL: the spawner's */
+    int *pidfd; /* gets a pidfd of it, -1 where the kernel has none; NULL: not wanted */
 };
 
 /* Takes the numbers up to SPAWN_TEXT_FD and maps the stack. 0 or -1 with errno. */
@@ -57,12 +63,13 @@ int spawner_init(struct spawner *s);
 
 void spawner_finish(struct spawner *s);
 
-/* The started process, which runs the program already; or -1 with *failure. */
+/* The started process, which runs the program already (where not stoppable); or -1 with *failure.
+ */
 pid_t spawn_program(const struct spawner *s, const struct spawn *what,
                     struct spawn_failure *failure);
 
 /* The same by a copy of this process, which may block on the way: *failure knows no step of the
- * child. */
+ * child, which says it on its descriptor 2 and ends with 126. */
 pid_t spawn_program_slowly(const struct spawner *s, const struct spawn *what,
                            struct spawn_failure *failure);
 
@@ -73,6 +80,12 @@ pid_t spawn_program_slowly(const struct spawner *s, const struct spawn *what,
  */
 pid_t spawn_function(const struct spawner *s, int (*function)(void *, int), void *argument, int out,
                      bool share_directory);
+
+/* True for a shortage that passes: of processes, memory, descriptors; a program being replaced. */
+bool spawn_passes(int error);
+
+/* Says so in the log, at most once in a while: that something waits is news, how often is not. */
+void spawn_note_shortage(struct spawner *s, const char *what, int error);
 
 /* What failed, for people. Static string. */
 const char *spawn_step_text(enum spawn_step step);

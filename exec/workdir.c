@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fds.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "ipc/memfd.h"
@@ -111,7 +112,7 @@ static int check(void *argument, int out)
     char path[PATH_MAX] = "";
     struct answer a = {0};
     a.error = try(argument, &a, path);
-    return memfd_write(out, &a, sizeof a) == 0 && memfd_write(out, path, strlen(path)) == 0 ? 0 : 1;
+    return fds_write(out, &a, sizeof a) == 0 && fds_write(out, path, strlen(path)) == 0 ? 0 : 1;
 }
 
 static void bad(struct exec *exec, int error)

@@ -3,7 +3,7 @@
  * The contract between a program of the agent and the one that starts it: fixed descriptors, and
  * the first message.
  *
- *   core      3 parent (receives core_config first)       4 exec
+ *   core      3 parent (receives core_config first)       4 exec   5 directory of the metrics file
  *   exec      3 parent (receives exec_config first)       4 core
  *   launcher  3 parent (receives launcher_config first)
  *   connector 3 hand-over to the session (receives connect_config first)
@@ -23,6 +23,7 @@
 #define BIRTH_FD_FIRST    3 /* the channel that brings the configuration */
 #define BIRTH_FD_PEER     4 /* core: exec; exec: core; session: core */
 #define BIRTH_FD_HANDOVER 5 /* session only */
+#define BIRTH_FD_METRICS  5 /* core only */
 
 /* One saved limit in exec_config.limits; unlimited is UINT64_MAX. */
 struct exec_limit {

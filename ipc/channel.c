@@ -17,6 +17,7 @@ struct waiting {
     struct waiting *next;
     int fd;
     size_t len;
+    bool urgent;
     char frame[];
 };
 
@@ -232,7 +233,28 @@ size_t channel_queued(const struct channel *c)
     return c->queued;
 }
 
-static int enqueue(struct channel *c, const char *frame, size_t len, int fd)
+/*
+ * Signs of life do not wait behind descriptors: how many of those may be in flight is counted for
+ * the user, and a command can use it up for as long as it likes (ETOOMANYREFS).
+ */
+static bool is_urgent(enum ipc_type type)
+{
+    return type == MSG_ping || type == MSG_pong || type == MSG_pulse;
+}
+
+/* Urgent ones stand in front, in their own order. */
+static void put_in_queue(struct channel *c, struct waiting *w)
+{
+    struct waiting **at = w->urgent ? &c->first : c->last;
+    while (*at && (*at)->urgent)
+        at = &(*at)->next;
+    w->next = *at;
+    *at = w;
+    if (!w->next)
+        c->last = &w->next;
+}
+
+static int enqueue(struct channel *c, const char *frame, size_t len, int fd, bool urgent)
 {
     if (len > c->setup.queue_max || c->queued > c->setup.queue_max - len) {
         errno = ENOBUFS;
@@ -243,22 +265,29 @@ static int enqueue(struct channel *c, const char *frame, size_t len, int fd)
         errno = ENOBUFS;
         return -1;
     }
-    *w = (struct waiting){.fd = -1, .len = len};
+    *w = (struct waiting){.fd = -1, .len = len, .urgent = urgent};
     if (fd >= 0 && (w->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3)) < 0) {
         free(w);
         errno = ENOBUFS;
         return -1;
     }
     memcpy(w->frame, frame, len);
-    *c->last = w;
-    c->last = &w->next;
+    put_in_queue(c, w);
     c->queued += len;
     return 0;
 }
 
+/* A packet's buffer is written before it is read: zeroing all of it would cost more than sending.
+ */
+#if __has_attribute(uninitialized)
+#define NOT_ZEROED __attribute__((uninitialized))
+#else
+#define NOT_ZEROED
+#endif
+
 int channel_send(struct channel *c, enum ipc_type type, const void *message, int fd)
 {
-    char frame[LIMIT_PACKET];
+    char frame[LIMIT_PACKET] NOT_ZEROED;
     if (c->ended) {
         errno = EPIPE;
         return -1;
@@ -270,12 +299,13 @@ int channel_send(struct channel *c, enum ipc_type type, const void *message, int
         errno = EMSGSIZE;
         return -1;
     }
-    if (c->first)
-        return enqueue(c, frame, len, fd);
+    bool urgent = is_urgent(type);
+    if (c->first && (!urgent || c->first->urgent))
+        return enqueue(c, frame, len, fd, urgent);
     if (packet_send(c->setup.fd, frame, len, fd) == 0)
         return 0;
     int why = errno;
-    if ((why != EAGAIN && why != ETOOMANYREFS) || enqueue(c, frame, len, fd) != 0)
+    if ((why != EAGAIN && why != ETOOMANYREFS) || enqueue(c, frame, len, fd, urgent) != 0)
         return -1;
     /* The loop tries again, not we: on_drained within a send would find its caller half-way. */
     wait_to_write(c, why);

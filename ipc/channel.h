@@ -69,8 +69,8 @@ size_t channel_queued(const struct channel *c);
 
 /*
  * Sends or queues; the descriptor is duplicated into the kernel or the queue, and stays the
- * caller's. Returns 0, or -1: ENOBUFS, the queue is full; EMSGSIZE, a field out of its bounds;
- * EPIPE, the channel has ended.
+ * caller's. Messages keep their order, but ping, pong and pulse overtake others. Returns 0, or -1:
+ * ENOBUFS, the queue is full; EMSGSIZE, a field out of its bounds; EPIPE, the channel has ended.
  */
 int channel_send(struct channel *c, enum ipc_type type, const void *message, int fd);
 

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fds.h"
+
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3; sites with vm.memfd_noexec=2 demand it */
 #endif
@@ -25,28 +27,12 @@ int memfd_seal(int fd)
     return fcntl(fd, F_ADD_SEALS, SEALS);
 }
 
-int memfd_write(int fd, const void *data, size_t len)
-{
-    const char *at = data;
-    while (len > 0) {
-        ssize_t n = write(fd, at, len);
-        if (n < 0) {
-            if (errno == EINTR)
-                continue;
-            return -1;
-        }
-        at += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 int memfd_of(const char *name, const void *data, size_t len)
 {
     int fd = memfd_new(name);
     if (fd < 0)
         return -1;
-    if (memfd_write(fd, data, len) != 0 || memfd_seal(fd) != 0) {
+    if (fds_write(fd, data, len) != 0 || memfd_seal(fd) != 0) {
         int saved = errno;
         close(fd);
         errno = saved;

@@ -19,9 +19,6 @@ int memfd_seal(int fd);
 /* A sealed memfd with these bytes; -1 with errno. */
 int memfd_of(const char *name, const void *data, size_t len);
 
-/* Writes all of it, whatever write(2) takes at a time. 0 or -1 with errno. */
-int memfd_write(int fd, const void *data, size_t len);
-
 /* True when fd is a regular file sealed as memfd_seal does, of at most max bytes; *size gets its
  * size. */
 bool memfd_check(int fd, size_t max, size_t *size);

@@ -175,10 +175,11 @@ int ipc_decode(const char *frame, size_t len, union ipc_message *message, const 
     msgpack_unpacked_init(&unpacked);
     int type = -1;
     size_t off = 0;
-    if (msgpack_unpack_next(&unpacked, frame, len, &off) == MSGPACK_UNPACK_SUCCESS && off == len)
+    msgpack_unpack_return rc = msgpack_unpack_next(&unpacked, frame, len, &off);
+    if (rc == MSGPACK_UNPACK_SUCCESS && off == len)
         type = decode_object(&unpacked.data, message, why);
     else
-        *why = "not msgpack";
+        *why = rc == MSGPACK_UNPACK_NOMEM_ERROR ? "no memory to decode it" : "not msgpack";
     msgpack_unpacked_destroy(&unpacked);
     return type;
 }

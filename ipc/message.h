@@ -39,11 +39,26 @@ enum ipc_phase {
 
 enum ipc_frequency { OFTEN, ONCE };
 
-enum ipc_descriptor { NO_FD, MEMFD, MAYBE_MEMFD, SOCKET, DIRECTORY };
+enum ipc_descriptor { NO_FD, MEMFD, MAYBE_MEMFD, SOCKET, DIRECTORY, REGULAR_FILE };
 
-/* A session's purpose, given at its birth. */
-enum purpose { PURPOSE_PROBE, PURPOSE_LOGIN, PURPOSE_AGENT };
-#define PURPOSE_MAX PURPOSE_AGENT
+/* A session's purpose, given at its birth. Trial: no connection; it tries its own sandbox. */
+enum purpose { PURPOSE_PROBE, PURPOSE_LOGIN, PURPOSE_AGENT, PURPOSE_TRIAL };
+#define PURPOSE_MAX PURPOSE_TRIAL
+/* Those that connect. */
+#define PURPOSES (PURPOSE_AGENT + 1)
+
+/* How the connection is, as core tells its parent and the status file. */
+enum link_state {
+    LINK_PROBING,    /* GET /service-info */
+    LINK_LOGGING_IN, /* GET /user */
+    LINK_CONNECTING, /* the upgrade */
+    LINK_ONLINE,
+    LINK_WAITING,       /* back-off */
+    LINK_STANDBY,       /* another agent holds the connection */
+    LINK_TOKEN_REFUSED, /* refused after it had been accepted */
+    LINK_STOPPING
+};
+#define LINK_STATE_MAX LINK_STOPPING
 
 /* Where a connection ended. */
 enum stage {

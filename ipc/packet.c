@@ -95,6 +95,9 @@ static const char *check_descriptor(const struct ipc_row *row, int fd)
         return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? NULL : "descriptor is not a socket";
     case DIRECTORY:
         return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? NULL : "descriptor is not a directory";
+    case REGULAR_FILE:
+        return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? NULL
+                                                          : "descriptor is not a regular file";
     }
     return "descriptor";
 }
@@ -147,6 +150,11 @@ enum packet_outcome packet_receive(int socket, struct packet *p, unsigned direct
     int fds = take_descriptors(&m, &p->fd);
     if (n == 0 && fds == 0)
         return PACKET_EOF;
+    /* One came, and the kernel had no number for it: our shortage, not the peer's fault. */
+    if (fds == 0 && (m.msg_flags & MSG_CTRUNC)) {
+        errno = EMFILE;
+        return PACKET_ERROR;
+    }
     *why = judge(p, directions, phase, fds, m.msg_flags);
     if (!*why)
         return PACKET_OK;

@@ -22,6 +22,8 @@ int main(int argc, char **argv)
         printf("tw-agent " TW_VERSION "\n");
         return 0;
     }
+    if (code == 0 && asked(&parent, OPT_CHECK_CONFIG))
+        return parent_check_config(&parent);
     if (code == 0)
         code = parent_prepare(&parent);
     if (code == 0)

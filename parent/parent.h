@@ -3,22 +3,24 @@
  * The privileged parent: takes the token, starts the other programs, gives root up, and then
  * answers requests of fixed size.
  *
- *   options.c, option_rows.c, config.c, settings.c   what is asked for
- *   url.c, proxy.c, users.c, state.c, sources.c      what it comes to on this system
- *   token.c, search.c, release.c                     the token
- *   enforce.c                                        what this kernel and mode can enforce
- *   start.c, children.c, spawn.c                     the start
- *   supervise.c                                      the loop
+ *   state.c                       what config/ asks for, on this system
+ *   token.c, search.c, release.c  the token
+ *   start.c, children.c           the start
+ *   attest.c                      what core needs to attack the agent
+ *   notify.c                      what the service manager is told
+ *   metrics.c                     where core writes the metrics
+ *   supervise.c                   the loop
  */
 #ifndef TW_PARENT_PARENT_H
 #define TW_PARENT_PARENT_H
 
 #include "parent/release.h"
-#include "parent/settings.h"
-#include "parent/sources.h"
-#include "parent/spawn.h"
+#include "config/settings.h"
+#include "config/sources.h"
+#include "config/spawn.h"
+#include "parent/notify.h"
 #include "parent/state.h"
-#include "parent/users.h"
+#include "config/users.h"
 #include "sandbox/sandbox.h"
 
 enum child_id { CHILD_CORE, CHILD_EXEC, CHILD_LAUNCHER, CHILDREN };
@@ -45,8 +47,14 @@ struct parent {
     struct state state;
     struct token token;
     struct facts facts;
+    unsigned reduced;              /* guarantees that do not hold in full, as bits */
+    struct sandbox_report sandbox; /* of this process */
     struct release release;
-    int environment; /* memfds */
+    struct notify notify;
+    struct bucket pulses; /* core's, that are passed on */
+    bool launcher_asked;  /* it has a ping to answer */
+    bool commands_ready;  /* core said so */
+    int environment;      /* memfds */
     int ca;
     struct child children[CHILDREN];
     struct event_base *base;
@@ -62,6 +70,8 @@ struct parent {
 
 /* First thing: secrets out of sight, options read. */
 int parent_take_arguments(struct parent *p, int argc, char **argv, char **environment);
+/* --check-config: judges options, configuration file, users and CA certificates, and says so. */
+int parent_check_config(struct parent *p);
 /* Everything that is judged before a child exists. */
 int parent_prepare(struct parent *p);
 /* Children, then the token, then no root any more, then the sandbox. */

@@ -2,6 +2,7 @@
 #include "parent/release.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -33,9 +34,15 @@ void release_init(struct release *r)
 {
     *r = (struct release){.ca = -1,
                           .opens = {.interval_ms = OPEN_INTERVAL_MS, .burst = OPEN_BURST},
-                          .tokens = {.interval_ms = TOKEN_INTERVAL_MS, .burst = TOKEN_BURST}};
+                          .tokens = {.interval_ms = TOKEN_INTERVAL_MS, .burst = TOKEN_BURST},
+                          .rereads = {.interval_ms = OPEN_INTERVAL_MS, .burst = OPEN_BURST}};
     for (size_t i = 0; i < LIMIT_SESSIONS; i++)
         r->sessions[i].release = r;
+}
+
+bool release_may_reread(struct release *r)
+{
+    return bucket_take(&r->rereads, clock_ms());
 }
 
 static void forget(struct granted *g)
@@ -119,6 +126,26 @@ static int announce(struct release *r, const struct granted *g, const int to_cor
     return 0;
 }
 
+void release_add_file(struct release *r, const char *name, const char *path)
+{
+    int fd = r->n_files < RELEASE_FILES ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    if (fd >= 0)
+        r->files[r->n_files++] = (struct release_file){name, fd};
+}
+
+/* The configuration is queued before the session exists. */
+static int configure(struct release *r, int fd)
+{
+    int rc = packet_send_message(fd, MSG_session_config, &r->session, r->ca);
+    if (r->session.purpose != PURPOSE_TRIAL)
+        return rc;
+    for (size_t i = 0; i < r->n_files && rc == 0; i++) {
+        struct msg_program m = {.name = span_of(r->files[i].name)};
+        rc = packet_send_message(fd, MSG_program, &m, r->files[i].fd);
+    }
+    return rc;
+}
+
 static int refuse(struct release *r, enum purpose purpose)
 {
     struct msg_session_refused m = {.purpose = purpose};
@@ -135,9 +162,7 @@ int release_open(struct release *r, enum purpose purpose)
     g->purpose = purpose;
     r->session.serial = g->serial;
     r->session.purpose = purpose;
-    /* The configuration is queued before the session exists. */
-    if (packet_pair(to_core) != 0 || packet_pair(to_us) != 0 ||
-        packet_send_message(to_us[0], MSG_session_config, &r->session, r->ca) != 0) {
+    if (packet_pair(to_core) != 0 || packet_pair(to_us) != 0 || configure(r, to_us[0]) != 0) {
         log_warn("no session %u: %s", g->serial, strerror(errno));
         rc = refuse(r, purpose);
     } else {

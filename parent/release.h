@@ -9,6 +9,8 @@
 #include "ipc/channel.h"
 #include "parent/token.h"
 
+#define RELEASE_FILES 8
+
 /* At most `burst` at once and one per interval in the long run. */
 struct bucket {
     uint64_t interval_ms;
@@ -28,6 +30,12 @@ struct granted {
     enum purpose purpose;
 };
 
+/* A file that a trial computes the digest of. */
+struct release_file {
+    const char *name;
+    int fd; /* open for reading, to the agent's end */
+};
+
 struct release {
     struct event_base *base;
     struct channel *core;
@@ -35,10 +43,12 @@ struct release {
     struct token *token;
     struct msg_session_config session; /* serial and purpose are filled in for each */
     int ca;
+    struct release_file files[RELEASE_FILES];
+    size_t n_files;
     struct granted sessions[LIMIT_SESSIONS];
     uint32_t serials;
     uint32_t released;
-    struct bucket opens, tokens;
+    struct bucket opens, tokens, rereads;
 };
 
 void release_init(struct release *r);
@@ -46,6 +56,14 @@ void release_init(struct release *r);
 /* Starts a session, or tells core that there is none now. -1: a message could not be sent that its
  * receiver must not miss. */
 int release_open(struct release *r, enum purpose purpose);
+
+/* Opens a file for trials; one that cannot be opened or is one too many is left out. name must
+ * outlive r. */
+void release_add_file(struct release *r, const char *name, const char *path);
+
+/* True when the token's source may be read again now: core asks for it with each attempt while the
+ * token is refused, and a core that was taken over as often as it likes. */
+bool release_may_reread(struct release *r);
 
 /* Closes all channels to sessions. */
 void release_finish(struct release *r);

@@ -4,16 +4,18 @@
 #ifndef TW_PARENT_STATE_H
 #define TW_PARENT_STATE_H
 
-#include "parent/users.h"
+#include "config/users.h"
+#include "parent/metrics.h"
 
 struct state {
     int dirfd;
     int lock;
+    struct metrics metrics;
 };
 
 /*
- * Makes and locks it; files belong to the agent's user. 0, or an exit code after an error is
- * logged (EXIT_INSTANCE: the lock is held).
+ * Makes and locks it, and finds the place of the metrics; files belong to the agent's user. 0, or
+ * an exit code after an error is logged (EXIT_INSTANCE: the lock is held).
  */
 int state_open(struct state *st, const struct settings *s, const struct options *o,
                const struct users *u);

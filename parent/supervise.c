@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "ipc/memfd.h"
+#include "parent/attest.h"
 #include "parent/parent.h"
 
 /* How long children may take to end once their channels are closed. */
@@ -22,6 +23,7 @@ static void end_agent(struct parent *p, int code)
         return;
     p->ending = true;
     p->exit_code = code;
+    notify_stopping(&p->notify);
     p->release.core = p->release.launcher = NULL;
     release_finish(&p->release);
     for (size_t i = 0; i < CHILDREN; i++) {
@@ -43,19 +45,35 @@ static void must_send(struct parent *p, const char *to, int rc)
     end_agent(p, EXIT_CHILD);
 }
 
+/* The agent runs when its processes are in their sandboxes and commands can run, with or without
+ * Tower. */
+static void check_ready(struct parent *p)
+{
+    bool ready = p->commands_ready && !p->ending;
+    for (size_t i = 0; i < CHILDREN; i++)
+        ready = ready && p->children[i].started;
+    if (ready)
+        notify_ready(&p->notify);
+}
+
 static enum verdict on_started(void *context, const struct msg_started *m, int *fd)
 {
     struct child *c = context;
     struct parent *p = c->parent;
-    struct requirements r = {.landlock = p->settings.requirements.landlock,
-                             .seccomp = p->settings.requirements.seccomp};
+    const struct requirements *all = &p->settings.requirements;
+    struct requirements r = {.landlock = all->landlock,
+                             .demanded[GUARANTEE_SYSTEM_CALLS] =
+                                 all->demanded[GUARANTEE_SYSTEM_CALLS]};
     struct facts f = {.landlock_abi = (unsigned)m->landlock_abi, .seccomp = m->seccomp};
     (void)fd;
     c->started = true;
+    check_ready(p);
+    attest_send_process(p, c, m);
     log_debug("%s is in its sandbox: Landlock ABI %u, %u system calls", child_name(c->id),
               (unsigned)m->landlock_abi, (unsigned)m->syscalls);
-    /* Exec's own domain has nothing but scopes, which older ABIs lack; commands have theirs. */
-    if (c->id == CHILD_EXEC && !m->landlock_scoped)
+    /* Exec has no domain where it would have nothing but scopes, which older ABIs lack; commands
+     * have theirs. */
+    if (c->id == CHILD_EXEC && m->landlock_abi == 0)
         r.landlock = 0;
     if (!requirements_met(&r, &f)) {
         log_error("%s reports less than is required", child_name(c->id));
@@ -79,7 +97,7 @@ static enum verdict on_open_session(void *context, const struct msg_open_session
 {
     struct parent *p = ((struct child *)context)->parent;
     (void)fd;
-    if (m->reread)
+    if (m->reread && release_may_reread(&p->release))
         read_token_again(p);
     if (!p->ending)
         must_send(p, "core or net", release_open(&p->release, (enum purpose)m->purpose));
@@ -96,6 +114,36 @@ static enum verdict on_search(void *context, const struct msg_search *m, int *fd
                                        .found = search_found(&p->token.search, map.bytes)};
     memfd_unmap(&map);
     must_send(p, "core", send_search_result(p->children[CHILD_CORE].channel, &result, -1));
+    return VERDICT_OK;
+}
+
+static enum verdict on_pulse(void *context, const struct msg_pulse *m, int *fd)
+{
+    struct parent *p = ((struct child *)context)->parent;
+    struct msg_ping ping = {0};
+    (void)fd;
+    p->commands_ready = p->commands_ready || m->ready;
+    check_ready(p);
+    if (!bucket_take(&p->pulses, clock_ms()))
+        return VERDICT_OK;
+    notify_state(&p->notify, (enum link_state)m->state);
+    if (!m->alive || p->launcher_asked)
+        return VERDICT_OK;
+    p->launcher_asked = true;
+    must_send(p, "net", send_ping(p->children[CHILD_LAUNCHER].channel, &ping, -1));
+    return VERDICT_OK;
+}
+
+/* The launcher's answer to what core's pulse began: now all of them have shown life. */
+static enum verdict on_pong(void *context, const struct msg_pong *m, int *fd)
+{
+    struct parent *p = ((struct child *)context)->parent;
+    (void)m;
+    (void)fd;
+    if (!p->launcher_asked)
+        return VERDICT_HOSTILE;
+    p->launcher_asked = false;
+    notify_alive(&p->notify);
     return VERDICT_OK;
 }
 
@@ -173,6 +221,7 @@ static void on_stop(struct parent *p)
 {
     struct msg_stop m = {0};
     if (p->stops++ == 0 && !p->ending) {
+        notify_stopping(&p->notify);
         must_send(p, "core", send_stop(p->children[CHILD_CORE].channel, &m, -1));
         return;
     }
@@ -192,11 +241,13 @@ static void on_reload(struct parent *p)
         must_send(p, "core", send_reload(p->children[CHILD_CORE].channel, &m, -1));
     if (!p->ending)
         must_send(p, "exec", send_reload(p->children[CHILD_EXEC].channel, &m, -1));
+    notify_reloaded(&p->notify);
 }
 
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
     struct parent *p = arg;
+    struct msg_attest attest = {0};
     (void)what;
     switch (number) {
     case SIGCHLD:
@@ -209,7 +260,11 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     case SIGHUP:
         on_reload(p);
         break;
-    default: /* SIGUSR1, SIGUSR2: must not end the agent */
+    case SIGUSR2:
+        if (!p->ending)
+            must_send(p, "core", send_attest(p->children[CHILD_CORE].channel, &attest, -1));
+        break;
+    default: /* SIGUSR1 must not end the agent */
         break;
     }
 }
@@ -232,9 +287,10 @@ static int listen_to(struct parent *p, struct child *c)
         [CHILD_CORE] = {.started = on_started,
                         .open_session = on_open_session,
                         .search = on_search,
+                        .pulse = on_pulse,
                         .finish = on_finish},
         [CHILD_EXEC] = {.started = on_started},
-        [CHILD_LAUNCHER] = {.started = on_started}};
+        [CHILD_LAUNCHER] = {.started = on_started, .pong = on_pong}};
     static const unsigned receives[] = {CORE_TO_PARENT, EXEC_TO_PARENT, LAUNCHER_TO_PARENT};
     static const unsigned sends[] = {PARENT_TO_CORE, PARENT_TO_EXEC, PARENT_TO_LAUNCHER};
     struct channel_setup setup = {.base = p->base,
@@ -260,6 +316,7 @@ int supervise_init(struct parent *p)
     for (size_t i = 0; i < SIGNALS && ok; i++)
         ok = (p->signals[i] = evsignal_new(p->base, numbers[i], on_signal, p)) &&
              event_add(p->signals[i], NULL) == 0;
+    ok = ok && notify_start(&p->notify, p->base) == 0;
     for (size_t i = 0; i < CHILDREN && ok; i++)
         ok = listen_to(p, &p->children[i]) == 0;
     if (!ok) {

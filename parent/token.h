@@ -4,22 +4,12 @@
 #define TW_PARENT_TOKEN_H
 
 #include <stdbool.h>
-#include <sys/types.h>
+#include <stddef.h>
 
 #include "base/secret.h"
 #include "base/span.h"
+#include "config/token_read.h"
 #include "parent/search.h"
-
-struct options;
-
-enum token_source {
-    TOKEN_NONE,
-    TOKEN_ARGUMENT,
-    TOKEN_VARIABLE,
-    TOKEN_FILE,
-    TOKEN_CREDENTIAL, /* $CREDENTIALS_DIRECTORY/token */
-    TOKEN_FD
-};
 
 /* What reading again came to; the values of token_alarm. */
 enum token_outcome { TOKEN_UNCHANGED, TOKEN_REPLACED, TOKEN_KEPT, TOKEN_NOT_READABLE_AGAIN };
@@ -28,13 +18,7 @@ struct token {
     struct secret pages[2]; /* one in use, one for the next token */
     unsigned used;
     struct search search;
-    enum token_source source;
-    int dirfd;   /* of the file's directory, O_PATH; -1: not from a file */
-    char *name;  /* in it */
-    int fd;      /* --token-fd; -1: none */
-    uid_t owner; /* of the file that it came from */
-    gid_t group;
-    mode_t mode; /* 0: not from a regular file */
+    struct token_source source;
 };
 
 /* 0 or -1 with errno. */
@@ -44,13 +28,11 @@ int token_init(struct token *t);
  * not there. */
 bool token_take_environment(struct token *t, char **environment);
 
-/* Takes a value of the command line and wipes it there. */
-void token_take_argument(struct token *t, char *value);
+/* Takes a value of the command line and wipes it there: the secret handler of
+ * options_read_arguments. */
+void token_take_argument(void *token, char *value);
 
-/*
- * Decides which source counts and takes hold of it (directory, or descriptor fd), before other
- * descriptors are opened; reads nothing yet. 0, or an exit code after an error is logged.
- */
+/* token_source_find; and judges at once what came by environment or command line. */
 int token_find(struct token *t, const struct options *o, int fd);
 
 /* Reads and judges it. 0, or EXIT_CONFIG after an error is logged that holds no byte of it. */
@@ -64,12 +46,6 @@ enum token_outcome token_reload(struct token *t);
 
 /* The token in use. */
 struct span token_bytes(const struct token *t);
-
-/* True when that user can read the token from where it came from. */
-bool token_reachable(const struct token *t, uid_t uid, const gid_t *groups, size_t n_groups);
-
-/* NULL, or what is wrong with it. *len loses line ends at the end. */
-const char *token_judge(const char *bytes, size_t *len);
 
 void token_finish(struct token *t);
 

@@ -49,16 +49,27 @@ static size_t userinfo_length(const char *s, size_t len)
     return 0;
 }
 
+/* Length of the introducer that s begins with, 0 if it does not. */
+static size_t introducer_length(const char *s, size_t len)
+{
+    for (size_t i = 0; i < sizeof introducers / sizeof *introducers; i++)
+        if (starts_with(s, len, introducers[i]))
+            return strlen(introducers[i]);
+    return 0;
+}
+
 /* How many bytes from s on stay, and how many after those are secret. False: neither, copy one
  * byte. */
 static bool find_secret(const char *s, size_t len, size_t *keep, size_t *secret)
 {
-    for (size_t i = 0; i < sizeof introducers / sizeof *introducers; i++)
-        if (starts_with(s, len, introducers[i])) {
-            *keep = strlen(introducers[i]);
-            *secret = word_length(s + *keep, len - *keep);
-            return *secret > 0;
-        }
+    size_t n = introducer_length(s, len);
+    if (n) {
+        *keep = n;
+        *secret = word_length(s + n, len - n);
+        /* Of two, as in "Bearer Bearer x", the first introduces no secret: it comes behind the
+         * second. */
+        return *secret > 0 && !introducer_length(s + n, len - n);
+    }
     if (starts_with(s, len, "://")) {
         *keep = 3;
         *secret = userinfo_length(s + 3, len - 3);
@@ -80,12 +91,24 @@ static size_t put(char *out, size_t at, size_t size, const char *bytes, size_t n
     return at + n;
 }
 
-const char *redact(char *out, size_t size, struct span text)
+/* At the start of a word only: what is left of one is as secret as the whole. */
+static bool find_long_word(struct span text, size_t i, size_t *secret)
+{
+    *secret = 0;
+    if (i > 0 && is_secret_char(text.data[i - 1]))
+        return false;
+    while (i + *secret < text.len && is_secret_char(text.data[i + *secret]))
+        ++*secret;
+    return *secret >= REDACT_WORD;
+}
+
+static const char *copy(char *out, size_t size, struct span text, bool foreign)
 {
     size_t at = 0;
     for (size_t i = 0; i < text.len;) {
         size_t keep = 0, secret = 0;
-        if (find_secret(text.data + i, text.len - i, &keep, &secret)) {
+        if ((foreign && find_long_word(text, i, &secret)) ||
+            find_secret(text.data + i, text.len - i, &keep, &secret)) {
             at = put(out, at, size, text.data + i, keep);
             at = put(out, at, size, replacement, sizeof replacement - 1);
             i += keep + secret;
@@ -96,4 +119,14 @@ const char *redact(char *out, size_t size, struct span text)
     }
     out[at] = '\0';
     return out;
+}
+
+const char *redact(char *out, size_t size, struct span text)
+{
+    return copy(out, size, text, false);
+}
+
+const char *redact_foreign(char *out, size_t size, struct span text)
+{
+    return copy(out, size, text, true);
 }

@@ -15,4 +15,14 @@
  */
 const char *redact(char *out, size_t size, struct span text);
 
+/* A word of token characters as long as this may be a token. Tower's have 40 and more. */
+#define REDACT_WORD 24
+
+/*
+ * The same for text that a server chose, which may say the token back in any shape that nobody
+ * announces: besides, every word of REDACT_WORD or more characters of base64, hex and the like
+ * goes.
+ */
+const char *redact_foreign(char *out, size_t size, struct span text);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +48,19 @@ void sandbox_probe(struct sandbox_host *host)
         close(fd);
 }
 
+int sandbox_drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {{0}}, now[2];
+    /* Clearing the inheritable set clears the ambient one. */
+    if (syscall(SYS_capset, &header, none) != 0 || syscall(SYS_capget, &header, now) != 0)
+        return -1;
+    if (memcmp(now, none, sizeof now) == 0)
+        return 0;
+    errno = EPERM;
+    return -1;
+}
+
 int sandbox_undumpable(void)
 {
     struct rlimit core;
@@ -74,6 +88,7 @@ static int load_filter(enum sandbox_role role, const struct sandbox_access *acce
 {
     size_t plan = role;
     unsigned flags = 0;
+    bool logs = access && access->log_violations && role != SANDBOX_EXEC;
     if (role == SANDBOX_EXEC) {
         int guard = guard_load(access, report->landlock_abi);
         if (guard < 0)
@@ -85,15 +100,17 @@ static int load_filter(enum sandbox_role role, const struct sandbox_access *acce
             plan = PLAN_EXEC_NAMESPACES;
         /* Before Linux 5.16 a filter without it slows every command by the SSB mitigation. */
         flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
-    } else if (filter_programs[plan].traps &&
+    } else if (filter_programs[plan].traps && !logs &&
                filter_catch_violations(filter_programs[plan].role) != 0) {
         return missing(err, err_size, "no handler for SIGSYS");
     }
     const struct filter_program *program = &filter_programs[plan];
-    if (filter_load(program->code, program->length, flags) != 0)
+    int loaded =
+        logs ? filter_load_permissive(program) : filter_load(program->code, program->length, flags);
+    if (loaded != 0)
         return missing(err, err_size,
                        "seccomp filters cannot be loaded (is CONFIG_SECCOMP_FILTER missing?)");
-    report->seccomp = true;
+    report->seccomp = !logs;
     report->syscalls = program->syscalls;
     report->instructions += program->length;
     report->sanitizer_rows = SANDBOX_SANITIZER;
@@ -112,7 +129,8 @@ int sandbox_enter(enum sandbox_role role, const struct sandbox_access *access,
     }
     /* gmtime_r and certificate checks open the zone file the first time. */
     tzset();
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    bool may_gain = role == SANDBOX_EXEC && access && access->setuid_helpers;
+    if (!may_gain && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return missing(err, err_size, "no_new_privs cannot be set");
     if (ll_enter(role, ll_abi(), access, report, err, err_size) != 0)
         return -1;

@@ -26,6 +26,10 @@ extern const size_t syscall_names_count;
 /* Loads a program for good. 0, or -1 with errno. */
 int filter_load(const struct sock_filter *code, unsigned short length, unsigned flags);
 
+/* The same for a prebuilt one, whose refusals become records in the kernel's log: the calls are let
+ * pass. */
+int filter_load_permissive(const struct filter_program *program);
+
 /* Makes a trapped call print its line and end the process. 0, or -1 with errno. */
 int filter_catch_violations(const char *role);
 

@@ -24,6 +24,7 @@
 #define GUARD_CODE         1024
 
 enum guard_kind {
+    GUARD_CALL,   /* every such call, as if the kernel did not know it */
     GUARD_OTHERS, /* anything but 0, which means the caller */
     GUARD_VALUE,  /* one value */
     GUARD_AGENT,  /* the agent's processes */
@@ -35,7 +36,7 @@ struct guard_row {
     unsigned argument;
     enum guard_kind kind;
     uint32_t value;
-    bool without_scopes; /* needed only where Landlock has no signal scope */
+    bool without_scopes; /* needed only where no signal scope lies between exec and commands */
     const char *reason;
 };
 
@@ -57,6 +58,8 @@ static const struct guard_row rows[] = {
     /* By id alone: threads name each other here. */
     {G(sched_setaffinity), 0, GUARD_AGENT, 0, false, "puts the agent on one busy processor"},
     {G(pidfd_open), 0, GUARD_AGENT, 0, false, "a handle for pidfd_send_signal"},
+    {G(pidfd_send_signal), 0, GUARD_CALL, 0, true,
+     "any directory /proc/PID is a handle, whose process a filter cannot see"},
     {G(kill), 0, GUARD_SIGNAL, 0, false, "exec shares its domain with commands that share one"},
     {G(tkill), 0, GUARD_AGENT, 0, false, "as kill"},
     {G(tgkill), 0, GUARD_AGENT, 0, false, "as kill"},
@@ -112,6 +115,9 @@ static void put_row(struct program *p, const struct guard_row *row, const struct
     put(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, (uint32_t)row->number);
     put(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, offset_of_argument(row->argument));
     switch (row->kind) {
+    case GUARD_CALL:
+        put(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | ENOSYS);
+        break;
     case GUARD_OTHERS:
         put(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 0);
         put(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM);
@@ -132,7 +138,8 @@ static void put_row(struct program *p, const struct guard_row *row, const struct
 
 static int add_id(struct ids *ids, pid_t id)
 {
-    if (id <= 1 && id >= -1)
+    /* 0: the parent is in another namespace. -1 is in every row that it matters to. */
+    if (id == 0 || id == -1)
         return 0;
     if (ids->n == GUARD_IDS) {
         errno = E2BIG;
@@ -156,10 +163,13 @@ int guard_load(const struct sandbox_access *access, int landlock_abi)
 {
     struct ids agent = {.n = 0}, signalled;
     struct program p = {.n = 0};
+    bool scoped =
+        landlock_abi >= SCOPED_SIGNALS_ABI &&
+        !(access && (access->setuid_helpers || access->isolation != SANDBOX_ISOLATE_FULL));
     if (collect(&agent, &signalled, access) != 0)
         return -1;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (rows[i].number >= 0 && !(rows[i].without_scopes && landlock_abi >= SCOPED_SIGNALS_ABI))
+        if (rows[i].number >= 0 && !(rows[i].without_scopes && scoped))
             put_row(&p, &rows[i], &agent, &signalled);
     put(&p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);
     if (p.n == GUARD_CODE) {

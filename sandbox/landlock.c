@@ -31,6 +31,10 @@
      LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |  \
      LANDLOCK_ACCESS_FS_REFER | LL_FS_TRUNCATE)
 
+/* A file is made under another name and renamed. */
+#define REPLACE_RIGHTS                                                                             \
+    (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG)
+
 struct net_port_rule {
     uint64_t rights;
     uint64_t port; /* host byte order */
@@ -113,6 +117,9 @@ static int allow_all(int ruleset, int abi, enum sandbox_role role,
     if (access->write_dirfd >= 0 &&
         ll_allow(ruleset, access->write_dirfd, STATE_RIGHTS & ll_all_fs(abi)) != 0)
         return -1;
+    for (size_t i = 0; i < access->n_replace_dirfds; i++)
+        if (ll_allow(ruleset, access->replace_dirfds[i], REPLACE_RIGHTS) != 0)
+            return -1;
     if (access->read_dirfd >= 0 && ll_allow(ruleset, access->read_dirfd, reading) != 0)
         return -1;
     for (const char *const *p = access->read_paths; p && *p; p++)
@@ -145,13 +152,15 @@ int ll_enter(enum sandbox_role role, int abi, const struct sandbox_access *acces
 {
     static const struct sandbox_access nothing = {.write_dirfd = -1, .read_dirfd = -1};
     int ruleset = -1;
-    if (abi == 0 || (role == SANDBOX_EXEC && abi < LL_ABI_SCOPES))
+    bool shared = role == SANDBOX_EXEC && access && access->setuid_helpers;
+    /* Commands have domains of their own; exec's would add nothing but its scopes. */
+    if (abi == 0 || (role == SANDBOX_EXEC && !shared && abi < LL_ABI_SCOPES))
         return 0;
     /* A kernel that refuses a right of its own ABI (a vendor's backport) may know an earlier one.
      */
     for (; abi > 0; abi--) {
         struct ll_attr attr = role_rights(role, abi);
-        ruleset = ll_create(abi, &attr);
+        ruleset = shared ? ll_command_ruleset(abi, SANDBOX_ISOLATE_FULL) : ll_create(abi, &attr);
         if (ruleset >= 0 || errno != EINVAL)
             break;
     }

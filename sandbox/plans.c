@@ -4,12 +4,12 @@
 
 #include <errno.h>
 
-static const struct row_group *const parent[] = {&rows_loop,   &rows_memory,    &rows_basic,
-                                                 &rows_parent, &rows_sanitizer, NULL};
-static const struct row_group *const core[] = {&rows_loop, &rows_memory,    &rows_basic,
-                                               &rows_core, &rows_sanitizer, NULL};
-static const struct row_group *const session[] = {&rows_loop,    &rows_memory,    &rows_basic,
-                                                  &rows_session, &rows_sanitizer, NULL};
+static const struct row_group *const parent[] = {
+    &rows_loop, &rows_send, &rows_memory, &rows_basic, &rows_parent, &rows_sanitizer, NULL};
+static const struct row_group *const core[] = {
+    &rows_loop, &rows_send, &rows_memory, &rows_basic, &rows_core, &rows_sanitizer, NULL};
+static const struct row_group *const session[] = {
+    &rows_loop, &rows_send, &rows_memory, &rows_basic, &rows_session, &rows_sanitizer, NULL};
 static const struct row_group *const connect_groups[] = {
     &rows_loop, &rows_network_memory, &rows_basic, &rows_network, &rows_connect, NULL};
 static const struct row_group *const launcher[] = {&rows_loop,    &rows_network_memory, &rows_basic,

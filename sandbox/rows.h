@@ -69,7 +69,7 @@ struct plan {
 
 extern const struct plan sandbox_plans[PLANS];
 
-extern const struct row_group rows_loop, rows_memory, rows_basic, rows_parent, rows_core,
+extern const struct row_group rows_loop, rows_send, rows_memory, rows_basic, rows_parent, rows_core,
     rows_session;
 extern const struct row_group rows_network, rows_network_memory, rows_connect, rows_launcher;
 extern const struct row_group rows_exec, rows_exec_namespaces;

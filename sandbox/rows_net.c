@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -27,13 +28,21 @@
      CLONE_NEWNET)
 
 static const struct row network[] = {
-    ROW_IF(socket, (IS(0, AF_INET)), "the connection; DNS"),
-    ROW_IF(socket, (IS(0, AF_INET6)), "the connection; DNS"),
+    /* Landlock limits the ports of TCP alone, not of MPTCP, and not where a connection is made by
+     * sending (MSG_FASTOPEN). */
+    ROW_IF(socket, (IS(0, AF_INET), IS(2, 0)), "DNS; address selection"),
+    ROW_IF(socket, (IS(0, AF_INET), IS(2, IPPROTO_TCP)), "the connection; DNS"),
+    ROW_IF(socket, (IS(0, AF_INET), IS(2, IPPROTO_UDP)), "name services over UDP"),
+    ROW_IF(socket, (IS(0, AF_INET6), IS(2, 0)), "DNS; address selection"),
+    ROW_IF(socket, (IS(0, AF_INET6), IS(2, IPPROTO_TCP)), "the connection; DNS"),
+    ROW_IF(socket, (IS(0, AF_INET6), IS(2, IPPROTO_UDP)), "name services over UDP"),
     ROW_IF(socket, (IS(0, AF_UNIX)), "nscd, systemd-resolved, sssd"),
     ROW_IF(socket, (IS(0, AF_NETLINK)), "getaddrinfo asks which address families are in use"),
     ROW(connect, "the connection; DNS. Landlock limits TCP to its ports"),
     ROW(bind, "netlink sockets; Landlock refuses it for TCP"),
-    ROW(sendmmsg, "glibc asks for A and AAAA at once"),
+    ROW_IF(sendmmsg, (BITS(3, MSG_FASTOPEN, 0)), "glibc asks for A and AAAA at once"),
+    ROW_IF(sendto, (BITS(3, MSG_FASTOPEN, 0)),
+           "netlink is asked under an address; so are NIS and others by their modules"),
     ROW(recvmmsg, "resolvers"),
     ROW(setsockopt, "libcurl's socket options"),
     ROW(getsockname, "libcurl; address selection"),

@@ -34,6 +34,12 @@ struct sandbox_host {
 /* Fills *host. Has no side effect beyond descriptors opened and closed. */
 void sandbox_probe(struct sandbox_host *host);
 
+/* How a command's domain treats its siblings. */
+enum sandbox_isolation {
+    SANDBOX_ISOLATE_FULL,     /* no signal to siblings, no look into them */
+    SANDBOX_ISOLATE_READ_ONLY /* no look into siblings; signals pass */
+};
+
 /*
  * What of the file system and network a role may still reach; everything else is denied by
  * Landlock. Exec is the exception: commands keep all their files, and its domain has scopes alone.
@@ -41,7 +47,10 @@ void sandbox_probe(struct sandbox_host *host);
  */
 struct sandbox_access {
     int write_dirfd; /* a directory below which files may be made, renamed, written; -1: none */
-    int read_dirfd;  /* a directory below which files may be read; -1: none */
+    /* Directories in which files may be made and replaced, not read; NULL: none. */
+    const int *replace_dirfds;
+    size_t n_replace_dirfds;
+    int read_dirfd; /* a directory below which files may be read; -1: none */
     /* NULL-terminated; absent paths are skipped; NULL: none. The launcher may also run programs
      * below these and below read_dirfd: list the directory of the net programs and the libraries'
      * (its children inherit all this). */
@@ -52,15 +61,30 @@ struct sandbox_access {
      * signal and no scheduling change from a command. */
     const pid_t *guard_pids;
     size_t n_guard_pids;
+    /* exec alone: what commands' domains will be (sandbox_command_init). Where they do not scope
+     * signals, exec is in their reach, and the guard denies more. */
+    enum sandbox_isolation isolation;
     bool allow_namespaces; /* exec alone: user namespaces and mounts inside them (bubblewrap,
                               apptainer) */
+    /*
+     * exec alone: programs that commands start may gain privileges (pbs_iff, sudo), so no_new_privs
+     * is NOT set. Without it only CAP_SYS_ADMIN can load what follows: call sandbox_enter as root,
+     * before root is given up. All commands share exec's domain, none can have one of its own
+     * (sandbox_command_init must not be used), and they are not kept apart; the guard is what keeps
+     * them from signalling exec. A plain user has no way to confine such commands: sandbox_enter
+     * fails for him, and his exec runs without a sandbox.
+     */
+    bool setuid_helpers;
+    /* Not exec: what the filter would refuse is logged by the kernel and let pass. For developers.
+     */
+    bool log_violations;
 };
 
 /* What was enforced, for the log and the status file. */
 struct sandbox_report {
     int landlock_abi;     /* the ABI whose rights are enforced; 0: none */
     bool landlock_scoped; /* signals and abstract sockets (ABI 6) */
-    bool seccomp;
+    bool seccomp;         /* a filter that refuses; false where it only logs */
     unsigned syscalls; /* number of system calls the filter allows (or, for a deny-list, denies) */
     unsigned instructions; /* length of the filter */
     bool
@@ -73,23 +97,21 @@ struct sandbox_report {
  */
 int sandbox_undumpable(void);
 
+/* Ends every capability of this process and checks it. 0 or -1 with errno. */
+int sandbox_drop_capabilities(void);
+
 /*
- * Enters the role's sandbox for good: no_new_privs, Landlock (scoped where the kernel can), the
- * role's seccomp filter. access may be NULL (nothing). Returns 0 and fills *report; -1 with a line
- * in err (bounded by err_size) that names what is missing. Landlock absent (ABI 0) is no error
- * here: it is reported, and the caller decides. A filter violation ends the process with SIGSYS
- * after one line on descriptor 2 that names role and system call; in connect, launcher and exec the
- * call fails with EPERM instead. Call it with one thread running, after event_base_new and all
- * evsignals: sigaction is not allowed afterwards, so evsignals can then be neither added nor freed.
+ * Enters the role's sandbox for good: no_new_privs (but see setuid_helpers), Landlock (scoped where
+ * the kernel can), the role's seccomp filter. access may be NULL (nothing). Returns 0 and fills
+ * *report; -1 with a line in err (bounded by err_size) that names what is missing. Landlock absent
+ * (ABI 0) is no error here: it is reported, and the caller decides. A filter violation ends the
+ * process with SIGSYS after one line on descriptor 2 that names role and system call; in connect,
+ * launcher and exec the call fails with EPERM instead. Call it with one thread running, after
+ * event_base_new and all evsignals: sigaction is not allowed afterwards, so evsignals can then be
+ * neither added nor freed.
  */
 int sandbox_enter(enum sandbox_role role, const struct sandbox_access *access,
                   struct sandbox_report *report, char *err, size_t err_size);
-
-/* How a command's domain treats its siblings. */
-enum sandbox_isolation {
-    SANDBOX_ISOLATE_FULL,     /* no signal to siblings, no look into them */
-    SANDBOX_ISOLATE_READ_ONLY /* no look into siblings; signals pass */
-};
 
 /* A prebuilt Landlock ruleset for commands (building one costs 0.1 to 0.3 ms, so it is built once).
  */
@@ -104,7 +126,7 @@ int sandbox_command_init(struct sandbox_command *command, enum sandbox_isolation
 /*
  * Puts the calling process into a fresh domain of the prebuilt ruleset. Async-signal-safe: made for
  * a CLONE_VM|CLONE_VFORK child; touches no memory but its own stack. 0 or -1 with errno.
- * no_new_privs is set already (it is inherited from exec's own sandbox).
+ * no_new_privs is set already (it is inherited from exec's own sandbox); without it, this is EPERM.
  */
 int sandbox_command_apply(const struct sandbox_command *command);
 

@@ -18,6 +18,9 @@
  * and a name service may take much longer than the attempt may.
  */
 #define CURL_LATER_MS 1000
+/* Between an address that did not answer and the next one libcurl (7.88) waits for a call, and sets
+ * no timer for it: without one the next address would never be tried. */
+#define CURL_CALL_MS 250
 /* Bytes that may wait in the kernel before they are sent: 2 s at 64 KB/s. */
 #define UNSENT_MAX 131072
 
@@ -110,7 +113,8 @@ static enum step drive(struct attempt *a, int waiter, CURLcode *result)
             return STEP_TIMEOUT;
         uint64_t wait = a->deadline - now;
         struct curl_waitfd gone = {.fd = waiter, .events = CURL_WAIT_POLLIN};
-        if (curl_multi_poll(a->multi, &gone, 1, wait < 60000 ? (int)wait : 60000, NULL) != CURLM_OK)
+        if (curl_multi_poll(a->multi, &gone, 1, wait < CURL_CALL_MS ? (int)wait : CURL_CALL_MS,
+                            NULL) != CURLM_OK)
             return STEP_DONE;
         if (gone.revents)
             return STEP_ABANDONED;

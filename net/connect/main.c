@@ -29,7 +29,8 @@ static int enter_sandbox(const struct target *t)
                                     .read_dirfd = -1,
                                     .read_paths = reach.paths,
                                     .connect_ports = &reach.port,
-                                    .n_connect_ports = 1};
+                                    .n_connect_ports = 1,
+                                    .log_violations = t->sandbox_log};
     if (sandbox_undumpable() == 0 &&
         sandbox_enter(SANDBOX_CONNECT, &access, &report, err, sizeof err) == 0)
         return 0;

@@ -17,8 +17,9 @@ static bool is_host(const char *host)
 const char *target_init(struct target *t, const struct msg_connect_config *config)
 {
     uint16_t proxy_port;
-    *t =
-        (struct target){.port = (uint16_t)config->port, .timeout_ms = (uint32_t)config->timeout_ms};
+    *t = (struct target){.port = (uint16_t)config->port,
+                         .timeout_ms = (uint32_t)config->timeout_ms,
+                         .sandbox_log = config->sandbox_log};
     if (!span_copy(t->host, sizeof t->host, config->host) || !is_host(t->host))
         return "not a host name";
     if (config->proxy.len > 0 && !reach_proxy_port(config->proxy, &proxy_port))

@@ -12,6 +12,7 @@ struct target {
     char host[LIMIT_HOST + 1]; /* an IPv6 address without brackets */
     uint16_t port;
     uint32_t timeout_ms;
+    bool sandbox_log;
     char url[LIMIT_HOST + 32];
     char proxy[LIMIT_URL_PATH + 1]; /* empty: none */
     char *user;                     /* of the proxy, or NULL; in auth */

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -16,11 +15,10 @@
 
 /* Channels that a program gets, at most: the session's three. */
 #define CHANNELS_MAX 3
-#define CHILD_STACK  32768
 
 static const char *const program_names[] = {"tw-agent-net-connect", "tw-agent-net-session"};
 static const char *const role_names[] = {"net-connect", "net-session"};
-static const char *const purpose_names[] = {"probe", "login", "agent"};
+static const char *const purpose_names[] = {"probe", "login", "agent", "trial"};
 _Static_assert(sizeof purpose_names / sizeof *purpose_names == PURPOSE_MAX + 1, "one name each");
 
 int children_init(struct children *c, const char **what)
@@ -70,19 +68,16 @@ struct start {
     const char *argv[3];
     int fds[CHANNELS_MAX + 1]; /* the last is the program itself */
     int n;
-    volatile int error; /* written by the child, which shares our memory until it has started */
 };
 
-/* Runs in our memory, on a stack of its own: nothing but system calls. */
-static int become_program(void *arg)
+static _Noreturn void become_program(const struct start *s)
 {
-    struct start *s = arg;
     char *const no_environment[] = {NULL};
     int program = BIRTH_FD_FIRST + s->n - 1;
     /* Signals stay blocked: our handler must not run here. birth_receive lets them in again. */
     if (fds_arrange(BIRTH_FD_FIRST, s->fds, s->n) == 0 && fcntl(program, F_SETFD, FD_CLOEXEC) == 0)
         syscall(SYS_execveat, program, "", s->argv, no_environment, AT_EMPTY_PATH);
-    s->error = errno;
+    log_error("cannot start %s: %s", s->argv[0], strerror(errno));
     _exit(127);
 }
 
@@ -96,7 +91,6 @@ static struct child *free_slot(struct children *c)
 
 int children_start(struct children *c, const struct child *as, const int *fds, int n)
 {
-    _Alignas(16) char stack[CHILD_STACK];
     struct child *slot = free_slot(c);
     sigset_t all, before;
     if (!slot || n > CHANNELS_MAX) {
@@ -110,25 +104,52 @@ int children_start(struct children *c, const struct child *as, const int *fds, i
     s.fds[n] = c->program_fds[as->program];
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
-    pid_t pid = clone(become_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &s);
-    int error = pid < 0 ? errno : s.error;
-    if (pid > 0 && error != 0)
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-            ;
+    /* Not vfork, which would wait for ever for a child that somebody stops in its first moments. */
+    pid_t pid = fork();
+    if (pid == 0)
+        become_program(&s);
+    int error = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
-    if (error != 0) {
-        errno = error;
+    errno = error;
+    if (pid < 0)
         return -1;
-    }
     *slot = *as;
     slot->pid = pid;
     return 0;
 }
 
+bool children_gone(const struct children *c)
+{
+    return children_room(c, CHILDREN_MAX);
+}
+
+void children_kill(const struct children *c, const uint32_t *serial)
+{
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        const struct child *one = &c->slots[i];
+        if (one->pid == 0 || (serial && one->serial != *serial))
+            continue;
+        log_warn("%s (%s, serial %u) did not end when it was told to: killed",
+                 role_names[one->program], purpose_names[one->purpose], one->serial);
+        kill(one->pid, SIGKILL);
+    }
+}
+
+uint32_t children_eldest(const struct children *c)
+{
+    uint32_t eldest = UINT32_MAX;
+    for (size_t i = 0; i < CHILDREN_MAX; i++)
+        if (c->slots[i].pid != 0 && c->slots[i].serial < eldest)
+            eldest = c->slots[i].serial;
+    return eldest;
+}
+
 static void log_end(const struct child *c, int status)
 {
     const char *role = role_names[c->program], *purpose = purpose_names[c->purpose];
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+    if (c->purpose == PURPOSE_TRIAL)
+        log_debug("%s (%s, serial %u) ended, as it may", role, purpose, c->serial);
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
         log_error("%s (%s, serial %u) was ended by its sandbox (SIGSYS)", role, purpose, c->serial);
     else if (WIFSIGNALED(status))
         log_error("%s (%s, serial %u) was ended by signal %d (%s)", role, purpose, c->serial,
@@ -140,14 +161,28 @@ static void log_end(const struct child *c, int status)
         log_debug("%s (%s, serial %u) ended", role, purpose, c->serial);
 }
 
+/* Nothing here stops for good reasons. It would hold its slot, and outlive the agent. */
+static void end_stopped(const struct child *c, int signal)
+{
+    log_warn("%s (%s, serial %u) was stopped by signal %d: it is ended", role_names[c->program],
+             purpose_names[c->purpose], c->serial, signal);
+    kill(c->pid, SIGKILL);
+}
+
 void children_reap(struct children *c)
 {
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        for (size_t i = 0; i < CHILDREN_MAX; i++)
-            if (c->slots[i].pid == pid) {
-                log_end(&c->slots[i], status);
-                c->slots[i] = (struct child){0};
+    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0)
+        for (size_t i = 0; i < CHILDREN_MAX; i++) {
+            struct child *child = &c->slots[i];
+            if (child->pid != pid)
+                continue;
+            if (WIFSTOPPED(status)) {
+                end_stopped(child, WSTOPSIG(status));
+                continue;
             }
+            log_end(child, status);
+            *child = (struct child){0};
+        }
 }

@@ -41,11 +41,25 @@ bool children_room(const struct children *c, size_t n);
 
 /*
  * Starts a program with fds[0..n-1] as its descriptors from BIRTH_FD_FIRST on, 0 to 2 as ours, no
- * other and no environment. The descriptors stay the caller's. 0, or -1 with errno.
+ * other and no environment. The descriptors stay the caller's. 0, or -1 with errno; a program that
+ * cannot be run says so itself, and its peers see end of file.
  */
 int children_start(struct children *c, const struct child *as, const int *fds, int n);
 
-/* Forgets those that have ended, and logs those that did not end well. */
+/* True when none is alive. */
+bool children_gone(const struct children *c);
+
+/*
+ * Ends those of one serial, or all, at once. End of file on their channels is their order to stop;
+ * this is for those that do not obey it.
+ */
+void children_kill(const struct children *c, const uint32_t *serial);
+
+/* The serial of those that were started first; there must be one. */
+uint32_t children_eldest(const struct children *c);
+
+/* Forgets those that have ended, and logs those that did not end well. Ends those that somebody has
+ * stopped. */
 void children_reap(struct children *c);
 
 #endif

@@ -20,6 +20,9 @@ struct order {
 struct launcher {
     struct event_base *base;
     struct event *child_ended;
+    struct event *grace; /* after the parent's end: what children have left */
+    bool ending;
+    uint64_t full_since_ms; /* when there was no room for an order; 0: there was at the last one */
     struct channel *parent;
     struct children children;
     struct order order;

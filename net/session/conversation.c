@@ -20,6 +20,8 @@
 #define QUEUED_MAX  256
 /* Messages of the server's that make no sense, before it is told to go. */
 #define REFUSED_MAX 16
+/* And well-formed ones of unknown kinds, that are logged on one connection. */
+#define UNKNOWN_LOGGED 16
 /* Progress is reported this often while bytes flow. */
 #define PROGRESS_MS 250
 /* From the first Close to the end of the connection. */
@@ -32,8 +34,11 @@
 static void refuse(struct session *s, size_t len, const struct message *m)
 {
     /* Kinds that we do not know are no reason to go; but a flood of them must not fill the log. */
-    if (m->harmless && ++s->unknown > REFUSED_MAX)
+    if (m->harmless && ++s->unknown > UNKNOWN_LOGGED) {
+        if (s->unknown == UNKNOWN_LOGGED + 1)
+            log_warn("more messages of unknown @type come: passed over, and not logged");
         return;
+    }
     log_warn("a message of %zu bytes from the server is refused: %s", len, m->why);
     if (!m->harmless && ++s->refused > REFUSED_MAX)
         ws_fail(&s->ws, CODE_POLICY, "too many senseless messages");
@@ -95,10 +100,16 @@ static void report_progress(struct session *s)
     const struct frames *f = &s->ws.frames;
     uint64_t now = clock_ms();
     bool results = f->results_written != s->progress_results;
-    bool bytes = f->written != s->progress_bytes && now - s->progress_ms >= PROGRESS_MS;
+    /* A heartbeat's bytes show nothing: the kernel takes them on a dead link as well. */
+    bool written = f->results > 0 && f->written != s->progress_bytes;
+    /* A message that comes slowly is a sign of life, and replies wait behind it. */
+    size_t coming = ws_message_length(&s->ws);
+    bool read = coming > 0 && coming != s->progress_message;
+    bool due = now - s->progress_ms >= PROGRESS_MS;
     struct msg_progress m = {.bytes = f->written, .results = f->results_written};
-    if ((!results && !bytes) || send_progress(s->core, &m, -1) != 0)
+    if ((!results && !(due && (written || read))) || send_progress(s->core, &m, -1) != 0)
         return;
+    s->progress_message = coming;
     s->progress_ms = now;
     s->progress_bytes = f->written;
     s->progress_results = f->results_written;

@@ -7,6 +7,8 @@
 #include "net/session/messages.h"
 #include "net/session/session.h"
 
+/* Of a server's own version, what is passed on. */
+#define SERVER_VERSION 65
 /* Reads from the socket in one turn of the loop. */
 #define READS 16
 
@@ -81,10 +83,13 @@ static void send_answer(struct session *s)
     struct span body = body_of(&s->http);
     struct msg_response m = {.status = s->http.status,
                              .retry_after_s = http_retry_after(&s->http.headers)};
-    if (s->purpose == PURPOSE_PROBE && m.status == 200)
+    if (s->purpose == PURPOSE_PROBE && m.status == 200) {
         m.is_tower = body_api_version(body, version, sizeof version);
-    else if (m.status >= 300)
+        if (m.is_tower)
+            body_server_version(body, message, SERVER_VERSION);
+    } else if (m.status >= 300) {
         body_message(body, message, sizeof message);
+    }
     m.api_version = span_of(version);
     m.message = span_of(message);
     send_response(s->core, &m, -1);

@@ -7,9 +7,6 @@
 
 #include "base/text.h"
 
-/* While the head lasts, this much at a time goes to the parser: what it takes without telling us
- * (white space) is then counted nearly exactly. */
-#define SLICE 1024
 /* Retry-After at most: what a message can carry. */
 #define RETRY_AFTER_MAX (86400u * 7)
 
@@ -108,9 +105,10 @@ static void note_header(struct http_headers *h, const char *name, const char *va
 static int on_header_value_complete(llhttp_t *p)
 {
     struct http *h = of(p);
-    /* Trailers come after the head; nothing in them is for us. A long one is none that we know. */
-    if (!h->head_done && h->name_len < sizeof h->name && h->value_len < sizeof h->value) {
-        size_t n = h->value_len;
+    /* Trailers come after the head; nothing in them is for us. A long name is none that we know; a
+     * long value says nothing that we want, but the header is there. */
+    if (!h->head_done && h->name_len < sizeof h->name) {
+        size_t n = h->value_len < sizeof h->value ? h->value_len : 0;
         while (n > 0 && (h->value[n - 1] == ' ' || h->value[n - 1] == '\t'))
             n--;
         h->name[h->name_len] = '\0';
@@ -205,17 +203,42 @@ static enum http_verdict feed_slice(struct http *h, const char *data, size_t len
     return HTTP_MORE;
 }
 
+/* llhttp takes a CR and any byte behind it for the end of some lines; RFC 9112 section 2.2 forbids
+ * it. */
+static bool has_bare_cr(struct http *h, const char *line, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (h->cr && line[i] != '\n')
+            return true;
+        h->cr = line[i] == '\r';
+    }
+    return false;
+}
+
 enum http_verdict http_feed(struct http *h, const char *data, size_t len, size_t *used)
 {
     *used = 0;
     while (*used < len) {
+        /* No more than the bounds leave, so that they hold to the byte however the bytes come, and
+         * count what the parser takes without telling us (white space). */
         size_t n = len - *used, taken;
-        if (!h->head_done && n > SLICE)
-            n = SLICE;
-        if (!h->head_done && (h->head_bytes += n) > HTTP_HEAD_MAX + SLICE)
-            return bad(h, "the head is too long");
-        if ((h->total += n) > HTTP_TOTAL_MAX)
+        if (n > HTTP_TOTAL_MAX - h->total)
+            n = HTTP_TOTAL_MAX - h->total;
+        if (n == 0)
             return bad(h, "the answer is too long");
+        if (!h->head_done && n > HTTP_HEAD_MAX - h->head_bytes)
+            n = HTTP_HEAD_MAX - h->head_bytes;
+        if (n == 0)
+            return bad(h, "the head is too long");
+        if (!h->head_done) {
+            /* A line at a time: the piece that ends the head then holds nothing else. */
+            const char *lf = memchr(data + *used, '\n', n);
+            n = lf ? (size_t)(lf - (data + *used)) + 1 : n;
+            if (has_bare_cr(h, data + *used, n))
+                return bad(h, "a CR within a line");
+            h->head_bytes += n;
+        }
+        h->total += n;
         enum http_verdict v = feed_slice(h, data + *used, n, &taken);
         *used += taken;
         if (v != HTTP_MORE)

@@ -46,6 +46,7 @@ struct http {
     struct buf body;
     /* Of the parser alone. */
     bool done;
+    bool cr; /* the head's last byte so far is a CR */
     unsigned n_headers, interim;
     size_t head_bytes, total;
     char name[32], value[256];

@@ -26,7 +26,9 @@ int main(void)
     birth_receive("tw-agent-net-session", 3, PARENT_TO_SESSION, MSG_session_config, &packet);
     const struct msg_session_config *config = &packet.message.session_config;
     log_init("net-session", (enum log_level)config->log_level, (enum log_format)config->log_format);
-    if (session_init(&session, config, &packet.fd) != 0 || session_confine(&session) != 0)
-        return BIRTH_FAILED;
+    if (session_init(&session, config, &packet.fd) != 0 || session_confine(&session) != 0) {
+        session_fail(&session);
+        _exit(0); /* the word is core's: the launcher need not add another */
+    }
     _exit(session_run(&session)); /* at once: nothing is left to tidy */
 }

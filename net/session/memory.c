@@ -3,9 +3,10 @@
 
 #include <malloc.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <openssl/crypto.h>
+
+#include "base/heap.h"
 
 /* glibc raises its own threshold after the first big free; fixed, every large block is given back.
  */
@@ -22,23 +23,14 @@ static void give(void *p, const char *file, int line)
 {
     (void)file;
     (void)line;
-    if (p)
-        explicit_bzero(p, malloc_usable_size(p));
-    free(p);
+    heap_free(p);
 }
 
-/* realloc(3) would leave the old block as it was. */
 static void *move(void *p, size_t n, const char *file, int line)
 {
-    if (!p)
-        return malloc(n);
-    size_t old = malloc_usable_size(p);
-    void *bigger = malloc(n);
-    if (!bigger)
-        return NULL;
-    memcpy(bigger, p, old < n ? old : n);
-    give(p, file, line);
-    return bigger;
+    (void)file;
+    (void)line;
+    return heap_realloc(p, n);
 }
 
 int memory_init(void)

@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "net/session/json_scan.h"
+#include "base/json_scan.h"
 
 /* ---- from Tower ---- */
 
 static json_t *load(struct span text, const char **why)
 {
-    *why = json_scan(text);
+    *why = json_scan(text, JSON_TOKENS_MAX);
     if (*why)
         return NULL;
     json_t *root = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
@@ -156,6 +156,17 @@ void body_message(struct span body, char *out, size_t size)
     json_t *root = load(body, &why);
     out[0] = '\0';
     if (json_is_object(root) && member(root, "message", &text))
+        text_clean(out, size, text);
+    json_decref(root);
+}
+
+void body_server_version(struct span body, char *out, size_t size)
+{
+    const char *why;
+    struct span text;
+    json_t *root = load(body, &why);
+    out[0] = '\0';
+    if (json_is_object(root) && member(json_object_get(root, "serviceInfo"), "version", &text))
         text_clean(out, size, text);
     json_decref(root);
 }

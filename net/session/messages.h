@@ -35,6 +35,9 @@ bool message_response(struct buf *head, const char **tail, const struct msg_resu
 /* What the body of a service-info answer says. False: this is not Tower. */
 bool body_api_version(struct span body, char *version, size_t size);
 
+/* The server's own version there, made safe like a message; empty when there is none. */
+void body_server_version(struct span body, char *out, size_t size);
+
 /* The "message" of an error body, made safe for a report: no control characters, cut at a character
  * of UTF-8. Empty when there is none. */
 void body_message(struct span body, char *out, size_t size);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "ipc/birth.h"
 #include "net/session/messages.h"
+#include "net/session/trial.h"
 
 /* What may wait for a core that does not read: what one input buffer of the WebSocket can still
  * bring after reading has stopped. */
@@ -107,7 +108,9 @@ static const struct channel_handlers core_handlers = {.go = on_go,
                                                       .info = conversation_info,
                                                       .heartbeat = conversation_heartbeat,
                                                       .result = conversation_result,
-                                                      .close_session = conversation_close};
+                                                      .close_session = conversation_close,
+                                                      .digest = trial_digest,
+                                                      .trial = trial_try};
 
 /* ---- the connector ---- */
 
@@ -243,8 +246,9 @@ static int init_loop(struct session *s)
                                      .context = s,
                                      .on_end = on_handover_end};
     s->core = channel_new(&core);
-    s->handover = channel_new(&handover);
-    return s->deadline && s->token_readable && s->core && s->handover ? 0 : -1;
+    bool connects = s->purpose != PURPOSE_TRIAL;
+    s->handover = connects ? channel_new(&handover) : NULL;
+    return s->deadline && s->token_readable && s->core && (s->handover || !connects) ? 0 : -1;
 }
 
 static int init_request(struct session *s, const struct msg_session_config *config)
@@ -271,11 +275,24 @@ static void seed_hashes(void)
     json_object_seed(seed);
 }
 
+/* What session_fail will say. */
+static void set_failed(struct session *s, const char *what, const char *why)
+{
+    snprintf(s->word.detail, sizeof s->word.detail, "cannot set up %s: %s", what, why);
+}
+
+void session_fail(const struct session *s)
+{
+    struct msg_ended m = {.stage = STAGE_INTERNAL, .detail = span_of(s->word.detail)};
+    packet_send_message(BIRTH_FD_PEER, MSG_ended, &m, -1);
+}
+
 int session_init(struct session *s, const struct msg_session_config *config, int *ca_fd)
 {
     struct memfd_map ca = {0};
     *s = (struct session){.purpose = (enum purpose)config->purpose,
                           .timeout_ms = (unsigned)config->timeout_ms,
+                          .sandbox_log = config->sandbox_log,
                           .socket = -1};
     tzset(); /* the first use of local time would open a file */
     seed_hashes();
@@ -287,33 +304,37 @@ int session_init(struct session *s, const struct msg_session_config *config, int
         snprintf(s->tls.detail, sizeof s->tls.detail, "CA bundle: %s", strerror(errno));
     memfd_unmap(&ca);
     if (rc != 0) {
-        log_error("cannot set up TLS: %s", s->tls.detail);
+        set_failed(s, "TLS", s->tls.detail);
         return -1;
     }
     if (s->tls.ca.skipped)
         log_debug("%zu blocks of the CA bundle are no certificates", s->tls.ca.skipped);
     if (init_request(s, config) != 0 || init_loop(s) != 0) {
-        log_error("cannot set up: %s", strerror(errno));
+        set_failed(s, "its loop and request", strerror(errno));
         return -1;
     }
     http_init(&s->http);
     return 0;
 }
 
-int session_confine(const struct session *s)
+int session_confine(struct session *s)
 {
+    struct sandbox_access access = {
+        .write_dirfd = -1, .read_dirfd = -1, .log_violations = s->sandbox_log};
     struct sandbox_report report;
     char err[256] = "";
-    (void)s;
     if (sandbox_undumpable() == 0 &&
-        sandbox_enter(SANDBOX_SESSION, NULL, &report, err, sizeof err) == 0)
+        sandbox_enter(SANDBOX_SESSION, &access, &report, err, sizeof err) == 0)
         return 0;
-    log_error("cannot enter its sandbox: %s", err[0] ? err : strerror(errno));
+    set_failed(s, "its sandbox", err[0] ? err : strerror(errno));
     return -1;
 }
 
 int session_run(struct session *s)
 {
+    struct msg_session_ready confined = {0};
+    if (s->purpose == PURPOSE_TRIAL)
+        send_session_ready(s->core, &confined, -1);
     if (event_base_loop(s->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0)
         s->code = 1;
     return s->code;

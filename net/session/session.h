@@ -35,6 +35,7 @@ struct session {
     struct event_base *base;
     enum purpose purpose;
     unsigned timeout_ms;
+    bool sandbox_log;
     enum session_step step;
     bool gone; /* core said go */
     int code;  /* exit code */
@@ -54,16 +55,20 @@ struct session {
     unsigned unknown;     /* and well-formed ones of unknown kinds */
     uint64_t progress_ms; /* when progress was sent last, and what it said */
     uint64_t progress_bytes, progress_results;
+    size_t progress_message;
 };
 
 /*
  * Reads all that needs files, and takes over the channels at their fixed descriptors. config and
- * ca_fd are the first message's; ca_fd is closed. 0, or -1 after a log line.
+ * ca_fd are the first message's; ca_fd is closed. 0, or -1: session_fail.
  */
 int session_init(struct session *s, const struct msg_session_config *config, int *ca_fd);
 
-/* Enters the sandbox. 0, or -1 after a log line. */
-int session_confine(const struct session *s);
+/* Enters the sandbox. 0, or -1: session_fail. */
+int session_confine(struct session *s);
+
+/* Tells core why there will be no session; core logs it once, however often it tries. */
+void session_fail(const struct session *s);
 
 /* Runs to the end; the exit code. */
 int session_run(struct session *s);

@@ -290,6 +290,11 @@ bool ws_has_input(const struct ws *ws)
     return ws->state < WS_CLOSED && ws->in_at < ws->in_len && may_take(ws);
 }
 
+size_t ws_message_length(const struct ws *ws)
+{
+    return ws->state == WS_OPEN ? buf_len(&ws->message) : 0;
+}
+
 bool ws_wants_input(const struct ws *ws)
 {
     return ws->state >= WS_CLOSED || (ws->in_at == ws->in_len && may_take(ws));

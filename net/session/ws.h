@@ -64,6 +64,9 @@ void ws_process(struct ws *ws);
 /* Whether input that had to wait can be taken now. */
 bool ws_has_input(const struct ws *ws);
 
+/* Bytes that have come of a message whose end has not. */
+size_t ws_message_length(const struct ws *ws);
+
 /* Whether reading would bring us on: false while output piles up, or after the end. */
 bool ws_wants_input(const struct ws *ws);
 

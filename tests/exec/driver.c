@@ -73,8 +73,8 @@ void options_run_as(struct options *o, const char *user)
 
 void options_finish(struct options *o)
 {
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", o->work_dir);
+    char command[192];
+    snprintf(command, sizeof command, "rm -rf '%s' '%s.log'", o->work_dir, o->work_dir);
     assert_int_equal(system(command), 0);
 }
 
@@ -98,6 +98,24 @@ static int environment_fd(const struct options *o)
     return memfd_of("environment", e, n);
 }
 
+static void log_name(const struct options *o, char *path, size_t size)
+{
+    snprintf(path, size, "%s.log", o->work_dir);
+}
+
+bool log_has(const struct options *o, const char *text)
+{
+    char path[sizeof o->work_dir + 4], line[1024];
+    bool found = false;
+    log_name(o, path, sizeof path);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    while (!found && fgets(line, sizeof line, f))
+        found = strstr(line, text);
+    fclose(f);
+    return found;
+}
+
 void driver_launch(struct driver *d, const struct options *o)
 {
     char path[4096];
@@ -118,9 +136,16 @@ void driver_launch(struct driver *d, const struct options *o)
     assert_true(fd >= 0);
     assert_int_equal(packet_send_message(parent[0], MSG_exec_config, &config, fd), 0);
     close(fd);
+    char log_path[sizeof o->work_dir + 4];
+    log_name(o, log_path, sizeof log_path);
     d->pid = fork();
     assert_true(d->pid >= 0);
     if (d->pid == 0) {
+        int log = o->log ? open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600) : -1;
+        if (log >= 0)
+            dup2(log, STDERR_FILENO);
+        if (o->injection && !injection_enter(o->injection))
+            _exit(98);
         char *argv[] = {(char[]){"tw-agent-exec"}, NULL};
         int ends[] = {parent[1], core[1]};
         if (fds_arrange(BIRTH_FD_FIRST, ends, 2) == 0)
@@ -129,6 +154,8 @@ void driver_launch(struct driver *d, const struct options *o)
     }
     close(parent[1]);
     close(core[1]);
+    if (o->injection)
+        injection_watch(o->injection, d->pid);
     d->parent = parent[0];
     d->core = core[0];
 }
@@ -181,7 +208,11 @@ uint64_t driver_send(struct driver *d, const void *text, size_t len)
         m.text = (struct span){text, len};
     else
         assert_true((fd = memfd_of("text", text, len)) >= 0);
-    assert_int_equal(packet_send_message(d->core, MSG_run, &m, fd), 0);
+    struct pollfd room = {.fd = d->core, .events = POLLOUT};
+    while (packet_send_message(d->core, MSG_run, &m, fd) != 0) {
+        assert_int_equal(errno, EAGAIN);
+        assert_int_equal(poll(&room, 1, 5000), 1);
+    }
     fds_close(&fd);
     return m.ticket;
 }

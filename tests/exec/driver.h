@@ -10,6 +10,7 @@
 #include "ipc/birth.h"
 #include "ipc/message.h"
 #include "ipc/packet.h"
+#include "tests/exec/inject.h"
 #include "tests/unit/test.h"
 
 /* A test's user beside the one that runs the tests. */
@@ -22,7 +23,9 @@ struct options {
     uint32_t groups[32];
     const char *environment; /* NUL-separated, an empty entry ends it; NULL: PATH and HOME */
     char work_dir[64];
-    int send_buffer; /* of exec's end of the channel to core; 0: as usual */
+    int send_buffer;             /* of exec's end of the channel to core; 0: as usual */
+    struct injection *injection; /* faults; NULL: none */
+    bool log;                    /* to a file beside the work directory, for log_has */
 };
 
 struct driver {
@@ -54,6 +57,9 @@ void driver_start(struct driver *d, const struct options *o);
 /* Without waiting for the latter. */
 void driver_launch(struct driver *d, const struct options *o);
 void driver_await_ready(struct driver *d);
+
+/* True when a line of exec's log has this in it. */
+bool log_has(const struct options *o, const char *text);
 
 /* Sends a run; the text travels as core would send it. Its ticket. */
 uint64_t driver_send(struct driver *d, const void *text, size_t len);

@@ -65,11 +65,11 @@ static void becomes_user(void **state)
     driver_expect(&d, "id -G | tr ' ' '\\n' | grep -cx 0", 1, "0\n");
     driver_expect(&d, "grep -h '^Cap' /proc/self/status | grep -v Bnd | cut -f2 | sort -u", 0,
                   "0000000000000000\n");
-    struct result r = driver_run(&d, "cat /proc/$$/loginuid");
     snprintf(expected, sizeof expected, "%u", (unsigned)p->pw_uid);
-    if (r.status == 0 && strcmp(r.output, expected) != 0)
-        print_message("the login uid could not be set here: %s\n", r.output);
-    result_finish(&r);
+    if (access("/proc/self/loginuid", F_OK) == 0)
+        driver_expect(&d, "cat /proc/$$/loginuid", 0, expected);
+    else
+        print_message("SKIPPED: login uid: this kernel has none\n");
     driver_stop(&d);
     options_finish(&o);
 }
@@ -170,6 +170,29 @@ static void expect_after_deadline(struct driver *d, uint64_t start, int error, c
     driver_stop(d);
 }
 
+/* The log names it, and commands run without what was to come. */
+static void init_deadline(void **state)
+{
+    struct options o;
+    struct driver d;
+    (void)state;
+    if (getenv("TW_TEST_AS")) {
+        print_message("its ten seconds once are enough\n");
+        skip();
+    }
+    options_init(&o);
+    o.log = true;
+    o.environment = "PATH=/usr/bin:/bin\0X=1\0";
+    o.config.env_init = span_of("export Y=2; sleep 300");
+    uint64_t start = now_ms();
+    driver_launch(&d, &o);
+    driver_send_text(&d, "echo $X$Y");
+    expect_after_deadline(&d, start, 0, "1\n");
+    assert_true(log_has(&o, "env_init: the shell did not end within 10 s; "
+                            "commands get the environment without it"));
+    options_finish(&o);
+}
+
 /* A work directory and a profile that hang, side by side: commands wait for the deadline alone. */
 static void deadlines(void **state)
 {
@@ -177,8 +200,12 @@ static void deadlines(void **state)
     struct driver d_login, d_hung;
     char path[128];
     (void)state;
-    need_root();
+    if (geteuid() != 0) {
+        init_deadline(state);
+        return;
+    }
     options_init(&login);
+    login.log = true;
     options_run_as(&login, DRIVER_USER);
     make_home(&login, "sleep 60\n");
     options_init(&hung);
@@ -199,6 +226,8 @@ static void deadlines(void **state)
         print_message("no FUSE mount here: the hanging work directory is not tried\n");
     }
     expect_after_deadline(&d_login, start, 0, "waited\n");
+    assert_true(log_has(&login, "env_from = login: the shell did not end within 10 s; "
+                                "commands get a minimal environment"));
     options_finish(&hung);
     options_finish(&login);
 }

@@ -25,11 +25,12 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests"))
 
+from installed import installed  # noqa: E402
 from tower import Pki, Tower  # noqa: E402
 
 BUILD = os.path.abspath(os.environ.get("TW_BUILD", os.path.join(ROOT, "build", "release")))
-PROGRAM = os.path.join(BUILD, "bin", "tw-agent")
-CONTROL = os.path.join(BUILD, "bin", "tw-agentctl")
+PROGRAM = os.path.join(installed(BUILD), "bin", "tw-agent")
+CONTROL = os.path.join(os.path.dirname(PROGRAM), "tw-agentctl")
 TIMEOUT = 30  # sanitizer builds run in parallel on slow machines
 AS_ROOT = os.geteuid() == 0
 RUN_AS = "twlab"
@@ -150,7 +151,7 @@ class Process:
         """Waits without polling, whoever's child it is; False when it is still there."""
         try:
             descriptor = os.pidfd_open(self.pid)
-        except ProcessLookupError:
+        except (ProcessLookupError, FileNotFoundError):  # gone, or going just now
             return True
         try:
             poller = select.poll()
@@ -181,15 +182,16 @@ class Agent:
 
     `token_by` is "file", "fd", "env", "arg" or None (then `args` must see to it). `config` is the
     text of a configuration file or a dict of its keys; `ca_file` and `config` are left out if None.
+    `under` is a command that, as root, becomes the user of its option --user and then the agent.
     Its log is what it writes to standard error and standard output.
     """
 
     def __init__(self, mode, *, url, ca_file=None, connection_id="lab", token=TOKEN,
                  token_by="file", token_file=None, work_dir=None, state_dir=None, config=None,
-                 args=(), env=None, program=PROGRAM, pass_fds=()):
+                 args=(), env=None, program=PROGRAM, pass_fds=(), under=()):
         if not os.path.exists(program):
             raise FileNotFoundError(f"{program} is missing: build it, or set TW_BUILD")
-        self.mode = mode
+        self.mode, self.program = mode, program
         self.user = own_user()
         self.directory = tempfile.mkdtemp(prefix="tw-agent-", dir="/tmp")
         os.chmod(self.directory, 0o755)
@@ -216,20 +218,24 @@ class Agent:
         descriptors = list(pass_fds)
         options += self._pass_token(token_by, token, environment, descriptors)
         environment.update(env or {})
-        self.command = [program, *options, *args, connection_id]
+        if under:
+            under = [*under, *(["--user", self.user] if mode == "user" else []), "--"]
+        self.command = [*under, program, *options, *args, connection_id]
         self._start(environment, descriptors)
 
     # Its log and its end.
 
     @property
     def log(self):
-        """Its standard error so far."""
+        """What it has written by now: a line that was written before an event is in it."""
         with self._changed:
+            self._take_log()
             return "".join(self._lines)
 
     def log_mark(self):
-        """The number of lines so far, to be given as `after` later."""
+        """The number of lines by now, to be given as `after` later."""
         with self._changed:
+            self._take_log()
             return len(self._lines)
 
     def wait_log(self, regex, timeout=TIMEOUT, after=0):
@@ -271,10 +277,17 @@ class Agent:
         return self.popen.pid
 
     def processes(self):
-        """Its process tree now, itself first."""
+        """Its process tree now, itself first, but for those by which it attacks itself: they come
+        and go a second after its start."""
         tree = process_tree(self.pid)
         self._seen.update({(process.pid, process.started): process for process in tree})
-        return tree
+        probes = [process for process in tree if process.comm == "tw-agent-probe"]
+        hidden = {process.pid for process in probes}
+        hidden |= {process.pid for process in tree if process.comm == "sh"
+                   and process.pid in {probe.ppid for probe in probes}}
+        return [process for process in tree if process.pid not in hidden
+                and process.argv[1:] != [b"trial"]
+                and (process.comm, process.state) != ("tw-agent-net-se", "Z")]
 
     def process(self, comm):
         """The one process of that name (the kernel keeps 15 characters of it)."""
@@ -345,6 +358,8 @@ class Agent:
             return ["--token-file", self.token_file]
         if way == "fd":
             reading, writing = os.pipe()
+            if AS_ROOT and self.mode == "user":  # as the shell of that user would make it
+                os.fchown(reading, pwd.getpwnam(self.user).pw_uid, -1)
             os.write(writing, token.encode() + b"\n")
             os.close(writing)
             descriptors.append(reading)
@@ -357,7 +372,8 @@ class Agent:
         return []
 
     def _start(self, environment, descriptors):
-        identity = {} if self.mode == "system" else identity_of(self.user)
+        as_root = self.mode == "system" or self.command[0] != self.program
+        identity = {} if as_root else identity_of(self.user)
         reading, writing = os.pipe()
         self.popen = subprocess.Popen(self.command, env=environment, cwd=self.home,
                                       stdin=subprocess.DEVNULL, stdout=writing, stderr=writing,
@@ -365,20 +381,35 @@ class Agent:
         os.close(writing)
         if hasattr(self, "_token_fd"):
             os.close(self._token_fd)
-        self._reader = threading.Thread(target=self._read_log, args=[reading], daemon=True)
+        os.set_blocking(reading, False)
+        self._log_pipe, self._half_line = reading, b""
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
 
-    def _read_log(self, descriptor):
-        with (open(descriptor, encoding="utf-8", errors="replace") as log,
-              open(self.log_file, "w", encoding="utf-8") as copy):
-            for line in log:
-                copy.write(line)
-                copy.flush()
-                with self._changed:
-                    self._lines.append(line)
-                    self._changed.notify_all()
-        with self._changed:
-            self._log_ended = True
+    def _read_log(self):
+        poller = select.poll()
+        poller.register(self._log_pipe, select.POLLIN)
+        while not self._log_ended:
+            poller.poll()
+            with self._changed:
+                self._take_log()
+        os.close(self._log_pipe)
+
+    def _take_log(self):
+        """Takes what the agent has written by now, under the lock."""
+        while not self._log_ended:
+            try:
+                data = os.read(self._log_pipe, 65536)
+            except BlockingIOError:
+                return
+            *lines, self._half_line = (self._half_line + data).split(b"\n")
+            if not data and self._half_line:  # it ended within a line
+                lines.append(self._half_line)
+            text = [line.decode(errors="replace") + "\n" for line in lines]
+            self._lines += text
+            with open(self.log_file, "a", encoding="utf-8") as copy:
+                copy.writelines(text)
+            self._log_ended = not data
             self._changed.notify_all()
 
 

@@ -13,7 +13,8 @@ PATIENCE = 90  # seconds; several agents at once, perhaps under sanitizers
 MIB = 1024 * 1024
 # A message may have 10 MiB; JSON at most doubles it, base64 adds a third.
 MOST_MEMORY = {"tw-agent-net-se": 96 * MIB, "tw-agent-core": 64 * MIB, "tw-agent-exec": 32 * MIB,
-               "tw-agent-net": 32 * MIB, "tw-agent": 32 * MIB, "tw-agent-net-co": 64 * MIB}
+               "tw-agent-net": 32 * MIB, "tw-agent": 32 * MIB, "tw-agent-net-co": 64 * MIB,
+               "tw-agent-probe": 16 * MIB}
 SANITIZED_MEMORY = 1024 * MIB  # freed memory is held back there
 MOST_ALARMS = 20
 _SAMPLE_SECONDS = 0.05

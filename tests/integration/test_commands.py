@@ -301,6 +301,27 @@ class Environment(TowerCase):
                               "LD_LIBRARY_PATH": "/opt/lib", "HOME": agent.home,
                               "TW_AGENT_WORK": agent.work_dir}.items(), environment.items())
 
+    @modes()
+    def test_limits_of_the_shell(self):
+        """What ulimit and umask do in the shell that says the environment reaches commands, as a
+        profile's lines reach a login's jobs."""
+        agent = self.online_agent(config={
+            "env_init": "ulimit -Sn 333; ulimit -Hc 12345; ulimit -Sc 0; umask 027"})
+        told = "ulimit -Sn; ulimit -Hc; ulimit -Sc; umask"
+        self.assertEqual(self.tower.run(told).output.split(), [b"333", b"12345", b"0", b"0027"])
+        agent.terminate()
+        agent.wait()
+        self.online_agent(config={"env_init": "umask 027", "umask": "007"})
+        self.assertEqual(self.tower.run("umask").output, b"0007\n", "the key goes first")
+
+    def test_shell_that_cannot_say_its_limits(self):
+        """Its first variable must not be taken for them: nothing of it is used, and the log says so."""
+        self.in_mode("system")
+        agent = self.online_agent(config={"env_init": "ulimit -n 10"})
+        agent.wait_log("the shell ended .* without saying its (limits|environment)")
+        environment = self.environment()
+        self.assertLessEqual({"USER", "HOME", "PATH", "LOGNAME", "SHELL"}, environment.keys())
+
     def test_system_mode_logs_in(self):
         self.in_mode("system")
         agent = self.online_agent(env={"ROOTS_OWN": "secret", "SLURM_CONF": "/etc/slurm.conf",
@@ -336,7 +357,9 @@ class Environment(TowerCase):
         # Python's subprocess module restores what Python itself ignores.
         self.assertEqual([int(text, 16) for text in re.findall(r"\t([0-9a-f]+)", signals)], [0, 0])
         scores = self.tower.run("cat /proc/self/oom_score_adj; nice").output.split()
-        self.assertEqual(scores, [b"0", b"0"])
+        with open("/proc/self/oom_score_adj", "rb") as file:
+            own = [file.read().strip(), b"%d" % os.getpriority(os.PRIO_PROCESS, 0)]
+        self.assertEqual(scores, own)
 
 
 if __name__ == "__main__":

@@ -167,7 +167,7 @@ class Waiting(TowerCase):
     def test_service_info_fails_at_first(self):
         self.tower.on("service-info", Reply(500, b"<html>"), times=1)
         agent = self.start_agent()
-        agent.wait_log(r"Tower API endpoint '\S+' is not available: status 500")
+        agent.wait_log(r"Tower API endpoint '\S+' it is not available: status 500")
         self.tower.wait_online(TIMEOUT)
         self.assertEqual([request.step for request in self.tower.requests()],
                          ["service-info", "service-info", "user", "connect"])

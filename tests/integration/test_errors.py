@@ -133,6 +133,30 @@ class Token(ErrorCase):
                     self.fails(CONFIGURATION, f"token.file.*{why}",
                                token_file=os.path.join(directory, name))
 
+    def test_who_can_read_the_file(self):
+        """Said at start, and refused when it is demanded that nobody can."""
+        if harness.why_not("system"):
+            self.skipTest(harness.why_not("system"))
+        self.mode = "system"
+        demand = ("--require", "token-unreachable")
+        self.tower.token = SECRET
+        with public_directory() as directory:
+            path = write_file(directory, "token", SECRET + "\n")
+            for group, mode, words in (("tw-agent", 0o644, "not enforced: every user of this host"),
+                                       (harness.RUN_AS, 0o640, "not enforced: user 'twlab'"),
+                                       ("daemon", 0o640, "enforced in part: group 'daemon'")):
+                with self.subTest(words):
+                    give(path, "root", mode, group)
+                    self.fails(6, f"(?s){words}.*--require token-unreachable cannot be met",
+                               token_file=path, args=demand)
+                    agent = self.start_agent(token=SECRET, token_file=path)
+                    agent.wait_log(f"WARN.*{words}.*0640")
+                    agent.terminate()
+                    agent.wait()
+            give(path, "root", 0o640, "tw-agent")
+            agent = self.online_agent(token=SECRET, token_file=path, args=demand)
+            self.assertNotRegex(agent.log, "WARN.*can read the file")
+
     def test_descriptors(self):
         for number in ("77", "x", "-1"):
             with self.subTest(number):
@@ -160,7 +184,7 @@ class Addresses(ErrorCase):
                        redirect(302, "/login"), error(502, "Bad Gateway")):
             self.tower.on("other", answer, times=1)
             agent = self.start_agent(url=self.tower.url.removesuffix("/api"))
-            line = agent.wait_log("is not available: .*").string
+            line = agent.wait_log("it is not available: .*").string
             with self.subTest(answer.status):
                 self.assertRegex(line, "did you mean .*/api")
         self.assertEqual({request.token for request in self.tower.requests()}, {None})
@@ -170,7 +194,7 @@ class Addresses(ErrorCase):
     def test_not_a_tower(self):
         self.tower.on("service-info", Reply(body="<html>It works!</html>"))
         agent = self.start_agent()
-        agent.wait_log("is not available: what answers there is not a Tower")
+        agent.wait_log("it is not available: what answers there is not a Tower")
         self.assertEqual({request.step for request in self.tower.requests()}, {"service-info"})
 
     def test_too_old(self):
@@ -307,6 +331,30 @@ class Programs(ErrorCase):
                     os.rename(path + ".away", path)
             shutil.rmtree(helpers)
             self.assertIn(directory, self.fails(1, "tw-agent-(core|exec|net)", program=program))
+
+    @modes()
+    def test_helpers_that_others_can_change(self):
+        """Whoever can change a helper, or put another one in its place, would be the agent."""
+        if not harness.AS_ROOT:
+            self.skipTest("needs root to give files away")
+        with public_directory() as directory:
+            program = self.copy(directory)
+            for name in ("libexec/tw-agent/tw-agent-net-session", "libexec/tw-agent", ""):
+                path = os.path.join(directory, name)
+                mode = os.stat(path).st_mode & 0o7777
+                for words, change in (("by its group", lambda: os.chmod(path, mode | 0o020)),
+                                      ("by everyone", lambda: os.chmod(path, mode | 0o002)),
+                                      ("belong", lambda: shutil.chown(path, "daemon"))):
+                    change()
+                    with self.subTest(f"{name} {words}"):
+                        log = self.fails(CONFIGURATION, f"could be changed by others: .*{words}",
+                                         program=program)
+                        self.assertRegex(log, "chmod go-w|chown root")
+                    shutil.chown(path, "root")
+                    os.chmod(path, mode)
+            agent = self.online_agent(program=program)
+            agent.terminate()
+            self.assertEqual(agent.wait(), 0)
 
     def test_works_where_it_was_copied_to(self):
         with public_directory() as directory:

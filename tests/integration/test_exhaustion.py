@@ -8,7 +8,7 @@ import resource
 
 import harness
 from harness import TIMEOUT, TowerCase
-from support import gate
+from support import commands_file, gate, status_file, wait_status
 from tower import frames
 
 HARD_DESCRIPTORS = 1024
@@ -45,12 +45,16 @@ class Descriptors(TowerCase):
 
 class Files(TowerCase):
     @harness.modes("user")
-    def test_pipe_in_place_of_the_status_file(self):
-        """In user mode a command can put it there; opening it must not hold core up."""
+    def test_something_in_place_of_the_status_file(self):
+        """In user mode a command can put it there: it is replaced, not opened, and where that
+        cannot be done, the agent goes on."""
         agent = self.online_agent(args=("--heartbeat", "500ms"))
-        made = self.tower.run(f"cd $(dirname $(find {agent.state_dir} -name status.json)) && "
-                              "rm -f status.json.new && mkfifo status.json.new && echo made")
-        self.assertEqual(made.output, b"made\n")
+        new = os.path.join(os.path.dirname(status_file(agent)), "status.json.new")
+        for make in ("mkfifo {0}", "ln -s /etc/passwd {0}", "echo mine > f; ln f {0}"):
+            self.assertEqual(self.tower.run(make.format(new)).exit_status, 0)
+            wait_status(agent, lambda status: not os.path.lexists(new))
+        self.assertEqual(commands_file(agent, "f"), "mine\n")
+        self.assertEqual(self.tower.run(f"mkdir {new}").exit_status, 0)
         agent.wait_log("status.json cannot be written")
         mark = self.tower.mark()
         self.tower.wait_event("ws-message", TIMEOUT, after=mark, type="heartbeat")

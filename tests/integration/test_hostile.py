@@ -246,8 +246,10 @@ class Floods(HostileCase):
         hold.open()
         self.assertEqual(self.tower.wait_result("big 0", PATIENCE).exit_status, 0)
 
-    def test_results_that_are_not_read(self):
-        agent = self.online_agent(config={"max_results_memory": "3000000"},
+    def unread_results(self, config, condition):
+        """Twelve results of 1 MB for a server that does not read: the agent's status once the
+        condition holds, and that all arrive when it reads again."""
+        agent = self.online_agent(config={"max_results_memory": "3000000", **config},
                                   args=("--max-commands", "1"))
         watch = Watch(agent)
         conversation = self.tower.agent
@@ -255,13 +257,25 @@ class Floods(HostileCase):
         ids = [conversation.send_command(f"head -c 1000000 /dev/zero; exit {i}")
                for i in range(12)]
         status = wait_status(agent, lambda status: status["commands"]["received"] == 12
-                             and status["commands"]["undelivered"] >= 3)
-        self.assertLessEqual(status["commands"]["started"], 6)
+                             and condition(status))
         conversation.resume()
         for i, id in enumerate(ids):
             result = self.tower.wait_result(id, PATIENCE)
             self.assertEqual((result.exit_status, len(result.output)), (i, 1_000_000))
         self.check_agent(agent, watch)
+        return status
+
+    def test_results_that_are_not_read(self):
+        """On disk they do not count against the memory: all commands run."""
+        status = self.unread_results({}, lambda status: status["commands"]["undelivered"] == 12)
+        self.assertGreater(status["results"]["diskBytes"], 11_000_000)
+        self.assertLess(status["results"]["memoryBytes"], 3_000_000)
+
+    def test_results_that_are_not_read_without_disk(self):
+        status = self.unread_results({"max_results_disk": "0"},
+                                     lambda status: status["commands"]["undelivered"] >= 3)
+        self.assertLessEqual(status["commands"]["started"], 6)
+        self.assertFalse(status["results"]["onDisk"])
 
 
 if __name__ == "__main__":

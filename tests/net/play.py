@@ -90,7 +90,7 @@ class Session:
             bundle = memfd(file.read())
         socket.send_fds(self.parent, [wire.encode(
             "session_config", purpose=PURPOSES.index(purpose), serial=1, log_level=log_level,
-            log_format=0, port=port, timeout_ms=timeout_ms, host=host, url_path=url_path,
+            log_format=0, port=port, timeout_ms=timeout_ms, sandbox_log=0, host=host, url_path=url_path,
             connection_id=connection_id, pins=pins)], [bundle])
         os.close(bundle)
         self.code = None

@@ -67,6 +67,7 @@ class Hostile(Case):
         session = self.online(script)
         session.expect("heartbeat_reply")
         self.assertEqual(session.lines().count("refused"), 16, session.lines())
+        self.assertEqual(session.lines().count("more messages of unknown @type come"), 1)
         self.assertNotIn("secret", session.lines())
 
     def test_fragment_flood(self):

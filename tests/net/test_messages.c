@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/session/json_scan.h"
+#include "base/json_scan.h"
 #include "net/session/messages.h"
 #include "net/session/request.h"
 #include "tests/unit/test.h"
@@ -96,7 +96,7 @@ static char *repeat(const char *head, const char *piece, size_t n, const char *t
 
 static void expect_scan(char *text, bool ok)
 {
-    const char *why = json_scan(span_of(text));
+    const char *why = json_scan(span_of(text), JSON_TOKENS_MAX);
     if (!why != ok)
         fail_msg("%.40s: %s", text, why ? why : "accepted");
     free(text);

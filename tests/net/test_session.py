@@ -369,8 +369,10 @@ class Start(Case):
     def test_no_certificates(self):
         session = play.Session("login", ca=os.devnull)
         self.addCleanup(session.close)
-        self.assertEqual(session.wait(), 1)
-        self.assertIn("CA bundle", session.lines())
+        ended = session.expect("ended")
+        self.assertEqual(ended["stage"], play.INTERNAL)
+        self.assertIn("no certificate in the CA bundle", ended["detail"])
+        self.assertEqual((session.wait(), session.lines()), (0, ""), "core logs it, once")
 
     def test_confined(self):
         session = self.start(lambda peer: peer.drained(), "login")

@@ -142,7 +142,7 @@ class Launcher:
         if configure:
             self.parent.send(wire.encode(
                 "launcher_config", uid=self.user.pw_uid, gid=self.user.pw_gid, log_level=log_level,
-                log_format=0, port=port, timeout_ms=timeout_ms, host=host, proxy=proxy,
+                log_format=0, port=port, timeout_ms=timeout_ms, sandbox_log=0, host=host, proxy=proxy,
                 proxy_auth=proxy_auth))
         argv = [*wrapper, os.path.join(tree, "tw-agent-net")]
         self.pid = os.fork()

@@ -37,7 +37,7 @@ class Hostile(Case):
             "not a socket": [(START, self.file)],
             "not a channel": [(START, stream)],
             "token no channel": [(START, self.channel), (TOKEN, stream)],
-            "purpose unknown": [(wire.array([wire.TABLE["start_session"][0], 1, 3]),
+            "purpose unknown": [(wire.array([wire.TABLE["start_session"][0], 1, 4]),
                                  self.channel)],
             "serial too large": [(wire.array([wire.TABLE["start_session"][0], 1 << 32, 2]),
                                   self.channel)],
@@ -45,7 +45,7 @@ class Hostile(Case):
             "another direction": [(wire.encode("reload", unused=0),)],
             "configured twice": [(wire.encode(
                 "launcher_config", uid=0, gid=0, log_level=0, log_format=0, port=1, timeout_ms=1,
-                host="h", proxy="", proxy_auth=""),)],
+                sandbox_log=0, host="h", proxy="", proxy_auth=""),)],
             "trailing bytes": [(START + b"\0", self.channel)],
             "field missing": [(wire.array([wire.TABLE["start_session"][0], 1]), self.channel)],
             "field too many": [(wire.array([wire.TABLE["start_session"][0], 1, 2, 3]),

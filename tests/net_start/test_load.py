@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many sessions: nothing is left behind, and no more are alive than may be."""
 
+import contextlib
 import os
 import statistics
 import time
@@ -9,7 +10,7 @@ import unittest
 from plays_parent import AS_ROOT, SANITIZED, Case, each_mode, listener, wait_for
 
 SESSIONS = 200
-MOST = 7  # eight processes, and an order needs room for two
+MOST = 9  # ten processes, and an order needs room for two
 
 
 class Load(Case):
@@ -55,9 +56,16 @@ class Load(Case):
             refused = launcher.order()
             self.assertEqual(refused.hear(), ("", None))
             self.assertEqual(refused.token.recv(16), b"")
-            self.assertIn("no session 8", launcher.lines())
-            alive[0].order_exit()
+            self.assertIn(f"no session {MOST + 1}", launcher.lines())
+            self.assertEqual(len(launcher.children()), MOST)
+            killed = "serial 1) did not end when it was told to: killed"
+
+            def order_again():
+                with contextlib.closing(launcher.order()) as one:
+                    return one.hear() and killed in launcher.lines()
+            wait_for(order_again, "that the eldest, who had time to go, is killed")
             wait_for(lambda: len(launcher.children()) == MOST - 1, "room")
+            self.assertEqual(alive[0].hear(), ("", None))
             self.connects(launcher, server)
 
 

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "parent/proxy.h"
-#include "parent/settings.h"
-#include "parent/url.h"
+#include "config/proxy.h"
+#include "config/settings.h"
+#include "config/url.h"
 
 static void test_good_urls(void **state)
 {

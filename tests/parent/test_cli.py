@@ -15,8 +15,10 @@ import tempfile
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.path.abspath(os.environ.get("TW_BUILD", os.path.join(ROOT, "build", "release")))
-PROGRAM = os.path.join(BUILD, "bin", "tw-agent")
+sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
+
+from harness import PROGRAM  # noqa: E402
+
 TOKEN = "tw-cli-token-5f1d9c0e7ab84c52"
 AS_ROOT = os.geteuid() == 0
 URL = "https://127.0.0.1:9"  # nothing listens on the discard port
@@ -97,6 +99,20 @@ class Information(Cli):
             self.assertRegex(output, r"^tw-agent \d+\.\d+\.\d+\n$")
 
 
+    def test_check_config(self):
+        """Judges what a start would judge, and starts nothing."""
+        config = self.write("lab.conf", f"url = {URL}\nconnection_id = lab\n")
+        self.assertEqual(self.run_agent("--config", config, "--check-config"),
+                         (0, f"{config}: good\n"))
+        self.assertFalse(os.path.exists(os.path.join(self.directory, ".local")))
+        config = self.write("lab.conf", f"url = {URL}\nconnection_id =\n")
+        self.refuses(3, "lab.conf:2: connection_id: not a text", "--config", config, "--check-config")
+        self.refuses(0, "good", "--config", config, "--check-config", "ID")
+        config = self.write("lab.conf", "url = http://x\n")
+        self.refuses(3, "lab.conf:1: url: ", "--config", config, "--check-config", "ID")
+        self.refuses(2, "is missing", "--url", URL, "--check-config")
+
+
 class Usage(Cli):
     def test_unknown_option(self):
         output = self.refuses(2, "unknown option --tokn-file; did you mean --token-file",
@@ -130,6 +146,15 @@ class Usage(Cli):
         self.refuses(2, "give one of", *self.good("-t", TOKEN, "ID"))
 
 
+    def test_unknown_demand(self):
+        output = self.refuses(2, "--require: the names are", *self.good("--require=seccomp,magic", "ID"))
+        for name in ("landlock>=N", "seccomp", "split-uid", "secret-memory", "token-unreachable",
+                     "member-isolation"):
+            self.assertIn(name, output)
+        for word in ("landlock", "landlock>=", "landlock>=0", "landlock>=x", "seccomp=1"):
+            self.refuses(2, "--require: the names are", *self.good(f"--require={word}", "ID"))
+
+
 class Configuration(Cli):
     def config(self, text):
         path = self.write("agent.conf", text)
@@ -138,8 +163,9 @@ class Configuration(Cli):
     def test_errors_name_file_and_line(self):
         for line, words in (("nonsense = 1", "unknown key"), ("nonsense", "key = value"),
                             ("heartbeat = soon", "not a duration"),
-                            ("setuid_helpers = yes", "not supported in this version"),
-                            ("allow_namespaces = yes", "not supported in this version"),
+                            ("setuid_helpers = maybe", "not yes or no"),
+                            ("allow_namespaces = 1", "not yes or no"),
+                            ("sandbox_log = on", "not yes or no"),
                             (f"access_token = {TOKEN}", "token_file"), (TOKEN + "==", "unknown")):
             self.refuses(3, rf"agent\.conf:2: .*{words}", *self.config(f"# first\n{line}\n"))
 
@@ -229,6 +255,28 @@ class Files(Cli):
         os.mkdir(open_to_all)
         os.chmod(open_to_all, 0o777)
         self.refuses(3, "state directory .* must belong to", *self.good("ID"))
+
+    @unittest.skipUnless(AS_ROOT, "needs root to give a directory away")
+    def test_state_directory_of_another_user(self):
+        for owner in ("root", "daemon"):
+            path = os.path.join(self.directory, owner)
+            os.mkdir(path, 0o700)
+            shutil.chown(path, owner)
+            os.chmod(path, 0o755)
+            self.refuses(3, f"state directory {path} must belong to you", "--url", URL,
+                         "--token-file", self.token_file, "--state-dir", path, "ID")
+            if not missing_users():
+                self.refuses(3, f"state directory {path} must belong to tw-agent", "--url", URL,
+                             "--token-file", self.token_file, "--state-dir", path, "--run-as",
+                             self.user.pw_name, "ID", root=True)
+
+    def test_state_directory_is_a_link(self):
+        os.mkdir(os.path.join(self.directory, "real"), 0o700)
+        if AS_ROOT:
+            shutil.chown(os.path.join(self.directory, "real"), self.user.pw_uid)
+        os.symlink("real", os.path.join(self.directory, "state"))
+        self.refuses(3, "state directory .*/state: ", *self.good("ID"))
+        self.assertEqual(os.listdir(os.path.join(self.directory, "real")), [])
 
     def test_helpers_are_missing(self):
         os.mkdir(os.path.join(self.directory, "bin"))

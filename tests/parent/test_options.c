@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "parent/config.h"
-#include "parent/settings.h"
+#include "config/config.h"
+#include "config/instances.h"
+#include "config/settings.h"
 #include "parent/token.h"
 
 struct fixture {
@@ -41,7 +42,7 @@ static int read_words(struct fixture *f, const char *const *words)
     f->argv[f->argc++] = strdup("tw-agent");
     for (; *words; words++)
         f->argv[f->argc++] = strdup(*words);
-    return options_read_arguments(&f->options, &f->token, f->argc, f->argv);
+    return options_read_arguments(&f->options, token_take_argument, &f->token, f->argc, f->argv);
 }
 
 #define READ(f, ...) read_words((f), (const char *const[]){__VA_ARGS__, NULL})
@@ -64,10 +65,13 @@ static const char *text(struct fixture *f, enum option_id id)
 static void test_both_forms(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(READ(f, "-u", "https://a", "ID", "--work-dir=/w", "--ca-file", "/c"), 0);
+    assert_int_equal(
+        READ(f, "-u", "https://a", "ID", "--work-dir=/w", "--ca-file", "/c", "--state-dir", "-"),
+        0);
     assert_string_equal(text(f, OPT_URL), "https://a");
     assert_string_equal(text(f, OPT_WORK_DIR), "/w");
     assert_string_equal(text(f, OPT_CA_FILE), "/c");
+    assert_string_equal(text(f, OPT_STATE_DIR), "-");
     assert_string_equal(f->options.connection_id, "ID");
 }
 
@@ -132,9 +136,10 @@ static void test_list_of_higher_level_replaces(void **state)
     assert_int_equal(read_config(f, "require = secret-memory\n"), 0);
     struct settings s;
     assert_int_equal(settings_take(&s, &f->options), 0);
-    assert_true(s.requirements.seccomp && s.requirements.split_uid);
+    assert_true(s.requirements.demanded[GUARANTEE_SYSTEM_CALLS]);
+    assert_true(s.requirements.demanded[GUARANTEE_SPLIT_UID]);
     assert_int_equal(s.requirements.landlock, 2);
-    assert_false(s.requirements.secret_memory);
+    assert_false(s.requirements.demanded[GUARANTEE_SECRET_MEMORY]);
 }
 
 static void test_bad_config(void **state)
@@ -172,7 +177,7 @@ static void test_bad_values_of_the_file(void **state)
     static const char *const bad[] = {"heartbeat = soon", "heartbeat = 0",
                                       "max_commands = 0", "max_commands = 65",
                                       "umask = 8",        "umask = 1000",
-                                      "isolate = half",   "setuid_helpers = yes",
+                                      "isolate = half",   "setuid_helpers = 1",
                                       "log_level = loud", "allow_namespaces = on",
                                       "require = magic",  "require = landlock>=0",
                                       "pin_spki = abc",   "pass_env = A=B",
@@ -184,6 +189,7 @@ static void test_bad_values_of_the_file(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(take_config(state, bad[i]), EXIT_CONFIG);
     assert_int_equal(take_config(state, "umask = 0027\nsetuid_helpers = no\n"), 0);
+    assert_int_equal(take_config(state, "sandbox_log = yes\nallow_namespaces = yes\n"), 0);
     assert_int_equal(take_config(state, "command_timeout = off\nlog_level = TRACE\n"), 0);
 }
 
@@ -223,6 +229,17 @@ static void test_pins(void **state)
         assert_int_equal((unsigned char)s.pins[i], i % 32);
 }
 
+/* One option, many lines: its entries have no lines of the file (a sanitizer looks). */
+static void test_lists_with_line_breaks(void **state)
+{
+    struct fixture *f = *state;
+    struct settings s;
+    assert_int_equal(READ(f, "--pin-spki", "\n\n\n\n\n\n\n\n\n\n\n\nbad", "--require",
+                          "\n\n\n\n\n\n\n\n\n\n\n\nbad", "ID"),
+                     0);
+    assert_int_equal(settings_take(&s, &f->options), EXIT_USAGE);
+}
+
 static void test_connection_ids(void **state)
 {
     static const struct {
@@ -236,6 +253,43 @@ static void test_connection_ids(void **state)
         f->options.connection_id = cases[i].id;
         assert_int_equal(settings_take(&s, &f->options), cases[i].code);
     }
+    f->options.connection_id = NULL;
+    assert_true(options_set(&f->options, OPT_CONNECTION_ID, LEVEL_FILE, 1, "of the file"));
+    assert_int_equal(settings_take(&s, &f->options), 0);
+    assert_string_equal(s.connection_id, "of the file");
+    f->options.connection_id = "lab";
+    assert_int_equal(settings_take(&s, &f->options), 0);
+    assert_string_equal(s.connection_id, "lab");
+}
+
+static void test_bad_connection_id_of_the_file(void **state)
+{
+    struct fixture *f = *state;
+    struct settings s;
+    assert_true(options_set(&f->options, OPT_CONFIG, LEVEL_OPTION, 0, "f.conf"));
+    assert_true(options_set(&f->options, OPT_CONNECTION_ID, LEVEL_FILE, 1, ""));
+    assert_int_equal(settings_take(&s, &f->options), EXIT_CONFIG);
+}
+
+static void test_instances(void **state)
+{
+    static const char *const bad[] = {"", ".x", "-x", "a/b", "a b", "..", "ä"};
+    char path[256], xdg[] = "/x/config";
+    (void)state;
+    assert_true(instance_file("lab-1.b_C", ".conf", true, path, sizeof path));
+    assert_string_equal(path, "/etc/tw-agent/lab-1.b_C.conf");
+    setenv("HOME", "/h", 1);
+    unsetenv("XDG_CONFIG_HOME");
+    assert_true(instance_file("lab", ".token", false, path, sizeof path));
+    assert_string_equal(path, "/h/.config/tw-agent/lab.token");
+    setenv("XDG_CONFIG_HOME", xdg, 1);
+    assert_true(instance_directory(false, path, sizeof path));
+    assert_string_equal(path, "/x/config/tw-agent");
+    assert_false(instance_file("lab", ".conf", false, path, 10));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(instance_name_valid(bad[i]));
+    assert_false(
+        instance_name_valid("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"));
 }
 
 static void test_requirements(void **state)
@@ -247,7 +301,7 @@ static void test_requirements(void **state)
     assert_true(requirements_met(&r, &f));
     assert_true(requirements_parse(&r, "landlock>=4"));
     assert_false(requirements_met(&r, &f));
-    f.token_reachable = true;
+    f.token = EXPOSED_TO_COMMANDS;
     assert_true(requirements_parse(&r, "token-unreachable"));
     assert_false(requirements_met(&r, &f));
     assert_true(requirements_parse(&r, ""));
@@ -260,12 +314,21 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_both_forms),     T(test_attached_letters),
-        T(test_usage_errors),   T(test_precedence),
-        T(test_lists),          T(test_list_of_higher_level_replaces),
-        T(test_bad_config),     T(test_bad_values_of_the_file),
-        T(test_durations),      T(test_pins),
-        T(test_connection_ids), T(test_requirements),
+        T(test_both_forms),
+        T(test_attached_letters),
+        T(test_usage_errors),
+        T(test_precedence),
+        T(test_lists),
+        T(test_list_of_higher_level_replaces),
+        T(test_bad_config),
+        T(test_bad_values_of_the_file),
+        T(test_durations),
+        T(test_pins),
+        T(test_connection_ids),
+        T(test_bad_connection_id_of_the_file),
+        T(test_instances),
+        T(test_requirements),
+        T(test_lists_with_line_breaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "parent/options.h"
+#include "config/options.h"
 #include "parent/release.h"
 #include "parent/token.h"
 
@@ -98,7 +98,8 @@ static void test_arguments_are_scrubbed(void **state)
             argv[argc] = strcpy(words[argc], forms[i][k]);
         argv[argc] = strcpy(words[argc], "ID");
         argc++;
-        assert_int_equal(options_read_arguments(&f->options, &f->token, argc, argv), 0);
+        assert_int_equal(
+            options_read_arguments(&f->options, token_take_argument, &f->token, argc, argv), 0);
         assert_null(memmem(words, sizeof words, SECRET, 4));
         assert_string_equal(f->options.connection_id, "ID");
         assert_true(holds(f, SECRET));
@@ -113,7 +114,8 @@ static void test_proxy_password_is_scrubbed(void **state)
     struct fixture *f = *state;
     char option[] = "--proxy=http://u:password@p:1", program[] = "tw-agent";
     char *argv[] = {program, option, NULL};
-    assert_int_equal(options_read_arguments(&f->options, &f->token, 2, argv), 0);
+    assert_int_equal(options_read_arguments(&f->options, token_take_argument, &f->token, 2, argv),
+                     0);
     assert_null(memmem(option, sizeof option, "password", 8));
     assert_string_equal(f->options.values[OPT_PROXY].text, "http://u:password@p:1");
 }
@@ -149,8 +151,73 @@ static void test_file(void **state)
     assert_int_equal(token_load(&f->token), 0);
     assert_true(holds(f, SECRET));
     assert_true(search_found(&f->token.search, span_of("x" SECRET "y")));
-    assert_true(token_reachable(&f->token, getuid(), NULL, 0));
-    assert_false(token_reachable(&f->token, getuid() + 1, NULL, 0));
+    struct users u = {.commands.uid = getuid(), .commands.gid = getgid()};
+    assert_int_equal(token_source_exposure(&f->token.source, &u), EXPOSED_TO_COMMANDS);
+    u.commands.uid++;
+    u.commands.gid++;
+    assert_int_equal(token_source_exposure(&f->token.source, &u), EXPOSED_TO_NOBODY);
+}
+
+/* Agent 10 of group 20, commands 30 of groups 40 and 41; the file as it stands there. */
+static void test_exposure(void **state)
+{
+    static const struct {
+        uid_t owner;
+        gid_t group;
+        mode_t mode;
+        enum token_exposure expected;
+    } cases[] = {{0, 20, 0640, EXPOSED_TO_NOBODY},    {0, 0, 0600, EXPOSED_TO_NOBODY},
+                 {0, 0, 0640, EXPOSED_TO_NOBODY},     {10, 20, 0600, EXPOSED_TO_NOBODY},
+                 {0, 50, 0640, EXPOSED_TO_GROUP},     {0, 50, 0600, EXPOSED_TO_NOBODY},
+                 {0, 40, 0640, EXPOSED_TO_COMMANDS},  {0, 41, 0640, EXPOSED_TO_COMMANDS},
+                 {0, 41, 0600, EXPOSED_TO_NOBODY},    {30, 20, 0640, EXPOSED_TO_COMMANDS},
+                 {30, 20, 0000, EXPOSED_TO_COMMANDS}, /* its owner can change that */
+                 {0, 20, 0644, EXPOSED_TO_ALL},       {0, 50, 0644, EXPOSED_TO_ALL}};
+    gid_t groups[] = {40, 41};
+    struct users u = {.agent = {.uid = 10, .gid = 20},
+                      .commands = {.uid = 30, .gid = 40, .groups = groups, .n_groups = 2}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct token_source s = {.kind = TOKEN_FILE,
+                                 .owner = cases[i].owner,
+                                 .group = cases[i].group,
+                                 .mode = S_IFREG | cases[i].mode};
+        assert_int_equal(token_source_exposure(&s, &u), cases[i].expected);
+    }
+    struct token_source s = {.kind = TOKEN_ARGUMENT};
+    assert_int_equal(token_source_exposure(&s, &u), EXPOSED_AT_START);
+}
+
+/* One more entry in a list beside those of owner, group, mask and others. */
+static enum token_exposure with_entry(unsigned char tag, unsigned char permissions,
+                                      unsigned char id)
+{
+    gid_t groups[] = {40, 41};
+    struct users u = {.agent = {.uid = 10, .gid = 20},
+                      .commands = {.uid = 30, .gid = 40, .groups = groups, .n_groups = 2}};
+    const char list[] = {
+        2, 0,        0, 0, 1, 0,  6, 0, -1, -1, -1, -1, (char)tag, 0, (char)permissions,
+        0, (char)id, 0, 0, 0, 16, 0, 4, 0,  -1, -1, -1, -1};
+    struct token_source s = {
+        .kind = TOKEN_FILE, .group = 20, .mode = S_IFREG | 0640, .acl_len = sizeof list};
+    memcpy(s.acl, list, sizeof list);
+    return token_source_exposure(&s, &u);
+}
+
+static void test_access_control_lists(void **state)
+{
+    (void)state;
+    assert_int_equal(with_entry(0x02, 4, 30), EXPOSED_TO_COMMANDS);
+    assert_int_equal(with_entry(0x02, 2, 30), EXPOSED_TO_NOBODY);
+    assert_int_equal(with_entry(0x02, 4, 31), EXPOSED_TO_GROUP);
+    assert_int_equal(with_entry(0x02, 4, 10), EXPOSED_TO_NOBODY);
+    assert_int_equal(with_entry(0x08, 6, 41), EXPOSED_TO_COMMANDS);
+    assert_int_equal(with_entry(0x08, 4, 42), EXPOSED_TO_GROUP);
+    assert_int_equal(with_entry(0x08, 4, 20), EXPOSED_TO_NOBODY);
+    gid_t none[1];
+    struct users u = {.commands = {.uid = 30, .groups = none}};
+    struct token_source longer = {.kind = TOKEN_FILE, .mode = S_IFREG | 0600, .acl_len = -1};
+    assert_int_equal(token_source_exposure(&longer, &u), EXPOSED_TO_GROUP);
 }
 
 static void test_unusable_files(void **state)
@@ -206,7 +273,8 @@ static void test_descriptor(void **state)
     close(pair[0]);
     assert_int_equal(token_load(&f->token), 0);
     assert_true(holds(f, SECRET));
-    assert_false(token_reachable(&f->token, getuid(), NULL, 0));
+    struct users u = {.commands.uid = getuid()};
+    assert_int_equal(token_source_exposure(&f->token.source, &u), EXPOSED_TO_NOBODY);
     assert_int_equal(token_reload(&f->token), TOKEN_NOT_READABLE_AGAIN);
 }
 
@@ -228,7 +296,7 @@ static void test_sources_exclude_each_other(void **state)
     setenv("CREDENTIALS_DIRECTORY", f->directory, 1);
     write_token(f, SECRET, sizeof SECRET - 1);
     assert_int_equal(token_find(&f->token, &f->options, 0), 0);
-    assert_int_equal(f->token.source, TOKEN_CREDENTIAL);
+    assert_int_equal(f->token.source.kind, TOKEN_CREDENTIAL);
     options_set(&f->options, OPT_TOKEN_FD, LEVEL_OPTION, 0, "3");
     options_set(&f->options, OPT_TOKEN_FILE, LEVEL_OPTION, 0, f->path);
     assert_int_equal(token_find(&f->token, &f->options, 0), EXIT_USAGE);
@@ -256,6 +324,8 @@ int main(void)
         T(test_proxy_password_is_scrubbed),
         T(test_judge),
         T(test_file),
+        T(test_exposure),
+        T(test_access_control_lists),
         T(test_unusable_files),
         T(test_rotation),
         T(test_descriptor),

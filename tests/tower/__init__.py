@@ -5,10 +5,11 @@ from .answers import (Delay, Drip, Drop, Raw, Reply, Stall, Upgrade, endless_bod
 from .conversation import Conversation, Result
 from .events import Event, EventLog
 from .pki import Identity, Pki
+from .rest import Rest, Workspace
 from .server import Tower
 
 __all__ = [
     "Conversation", "Delay", "Drip", "Drop", "Event", "EventLog", "Identity", "Pki", "Raw",
-    "Reply", "Result", "Stall", "Tower", "Upgrade", "endless_body", "endless_headers", "error",
-    "header_flood", "interim_flood", "redirect",
+    "Reply", "Rest", "Result", "Stall", "Tower", "Upgrade", "Workspace", "endless_body",
+    "endless_headers", "error", "header_flood", "interim_flood", "redirect",
 ]

@@ -247,5 +247,5 @@ class Conversation:
     def _send_late(self, data):
         try:
             self.transport.send_soon(data)
-        except ConnectionError:
-            pass  # the session ended meanwhile
+        except OSError:
+            pass  # the session ended meanwhile; its socket may be closed already

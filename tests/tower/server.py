@@ -12,6 +12,7 @@ from .answers import Reply, Script, Upgrade, error
 from .connection import Connection
 from .conversation import Result
 from .events import EventLog
+from .rest import Rest
 
 _BASE = "/api"
 _TLS_RANGE = {
@@ -27,8 +28,10 @@ class Tower:
     Attributes that may be changed at any time: `token` (None accepts any), `api_version`, `user`
     (the body of GET /user), `heartbeat_replies` and `heartbeat_delay` (for conversations to come),
     `hold_dead` (seconds for which a session dropped without a Close still counts as connected),
-    `refuse_duplicates`, `receive_buffer` (SO_RCVBUF of connections to come) and `routes`, a dict
-    from (method, path below /api) to a function of the request giving an answer.
+    `refuse_duplicates`, `receive_buffer` (SO_RCVBUF of connections to come), `routes`, a dict
+    from (method, path below /api) to a function of the request giving an answer, `take_result`,
+    a function that gets every Result and gives what is kept of it: None for nothing, and `rest`,
+    the credentials and workspaces (rest.py).
     """
 
     def __init__(self, pki, *, token="test-token", port=0, ipv6=False, tls="any", ciphers=None,
@@ -45,7 +48,9 @@ class Tower:
         self.refuse_duplicates = True
         self.receive_buffer = None
         self.routes = {}
+        self.take_result = None
         self.script = Script()
+        self.rest = Rest(self)
         self.events = EventLog(keep_events, observer)
         self._plain = plain
         self._ipv6 = ipv6
@@ -203,8 +208,10 @@ class Tower:
         if step == "connect":
             problem = request.upgrade_problem()
             return error(400, problem) if problem else Upgrade()
-        route = self.routes.get((request.method, request.path.removeprefix(_BASE)))
-        return route(request) if route else error(404, "Not Found")
+        path = request.path.removeprefix(_BASE)
+        route = self.routes.get((request.method, path))
+        answer = route(request) if route else self.rest.answer(request, path)
+        return answer or error(404, "Not Found")
 
     # Agents.
 
@@ -244,6 +251,9 @@ class Tower:
                 return agent
         return None
 
+    def is_online(self, connection_id):
+        return self._online(connection_id, None) is not None
+
     def wait_online(self, timeout=30, connection_id=None, newer_than=None):
         """The conversation of an agent that has sent its info; `newer_than` waits for the next
         one after that conversation."""
@@ -273,6 +283,12 @@ class Tower:
             lambda: len(self._results.get(id, ())) >= count and self._results[id][count - 1],
             timeout, f"result of {id}")
 
+    def forget_command(self, id):
+        """For long runs: keeps nothing of this id and its results."""
+        with self._lock:
+            self._sent_at.pop(id, None)
+            self._results.pop(id, None)
+
     def note_sent(self, id):
         with self._lock:
             self._sent_at[id] = time.monotonic()
@@ -281,8 +297,11 @@ class Tower:
         with self._lock:
             sent_at = self._sent_at.get(message["id"], 0.0)
         result = Result(message, conversation.number, sent_at, conversation.transport.received_at)
+        if self.take_result is not None:
+            result = self.take_result(result)
         with self._lock:
-            self._results[result.id].append(result)
+            if result is not None:
+                self._results[result.id].append(result)
 
     def _connected(self):
         agent = self.agent

@@ -72,6 +72,12 @@ class Transport:
     def resume(self):
         self._gate.set()
 
+    def wait_readable(self, timeout):
+        """Whether bytes come that nobody has read yet, such as those sent to a paused side."""
+        poller = select.poll()
+        poller.register(self._sock, select.POLLIN)
+        return bool(poller.poll(timeout * 1000))
+
     def throttle(self, bytes_per_second):
         """Reads no faster than this; None lifts the limit."""
         self._rate = bytes_per_second

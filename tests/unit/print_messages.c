@@ -54,8 +54,8 @@ static void print_fields(const struct ipc_row *row)
 
 int main(void)
 {
-    static const char *const fds[] = {"none", "sealed memfd", "sealed memfd or none", "socket",
-                                      "directory"};
+    static const char *const fds[] = {"none",   "sealed memfd", "sealed memfd or none",
+                                      "socket", "directory",    "regular file"};
     puts("# Messages\n\nMade from `ipc/messages.def` by `tests/unit/print_messages.c`. A packet is "
          "one msgpack array\n"
          "`[type, fields…]`; numbers are value bounds, for text and bytes length bounds.\n\n"

@@ -328,6 +328,51 @@ static void queue(void **state)
     close(fd);
 }
 
+/* Signs of life overtake what waits, in their own order; the rest keeps its own. */
+static void urgent(void **state)
+{
+    enum { PINGS = 3 };
+    struct event_base *base = event_base_new();
+    static struct packet p;
+    const char *why;
+    int pair[2], runs = 0, came = 0;
+    (void)state;
+    assert_int_equal(packet_pair(pair), 0);
+    struct channel_setup setup = {.base = base,
+                                  .fd = pair[0],
+                                  .receives = EXEC_TO_CORE,
+                                  .sends = CORE_TO_EXEC,
+                                  .phase = PHASE_RUN,
+                                  .queue_max = 100000,
+                                  .handlers = &handlers,
+                                  .on_end = on_end};
+    struct channel *c = channel_new(&setup);
+    static char text[LIMIT_INLINE_TEXT];
+    struct msg_run run = {.text = {text, sizeof text}};
+    struct msg_ping ping = {0};
+    while (channel_queued(c) < 2 * sizeof text) {
+        run.ticket = (uint64_t)runs++;
+        assert_int_equal(send_run(c, &run, -1), 0);
+    }
+    for (int i = 0; i < PINGS; i++)
+        assert_int_equal(send_ping(c, &ping, -1), 0);
+    run.ticket = (uint64_t)runs++;
+    assert_int_equal(send_run(c, &run, -1), 0);
+    for (int i = 0; i < runs + PINGS; i++) {
+        assert_int_equal(packet_receive(pair[1], &p, CORE_TO_EXEC, PHASE_RUN, &why), PACKET_OK);
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        if (p.type == MSG_ping)
+            assert_true(came < runs - 2); /* three are behind */
+        else
+            assert_int_equal(p.message.run.ticket, came++);
+    }
+    assert_int_equal(came, runs);
+    assert_int_equal(channel_queued(c), 0);
+    channel_free(c);
+    close(pair[1]);
+    event_base_free(base);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,7 +381,7 @@ int main(void)
         cmocka_unit_test(unhandled),         cmocka_unit_test(too_long),
         cmocka_unit_test(descriptors),       cmocka_unit_test(many_descriptors),
         cmocka_unit_test(end_of_file),       cmocka_unit_test(queue),
-        cmocka_unit_test(last_word),
+        cmocka_unit_test(last_word),         cmocka_unit_test(urgent),
     };
     return cmocka_run_group_tests_name("channel", tests, NULL, NULL);
 }

@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "core/attempt.h"
 #include "core/backoff.h"
 #include "core/ledger.h"
 #include "ipc/memfd.h"
+
+static const uint64_t key[2] = {1, 2};
 
 static void backoffs(void **state)
 {
@@ -65,7 +68,7 @@ static void ledger_life(void **state)
 {
     struct ledger l;
     (void)state;
-    assert_int_equal(ledger_init(&l, 100), 0);
+    assert_int_equal(ledger_init(&l, 100, key), 0);
     struct entry *a = add(&l, "a", "echo 1"), *b = add(&l, "b", "echo 2");
     assert_ptr_equal(ledger_find(&l, span_of("a")), a);
     assert_null(ledger_find(&l, span_of("c")));
@@ -110,13 +113,14 @@ static void ledger_bounds(void **state)
     struct ledger l;
     char id[32];
     (void)state;
-    assert_int_equal(ledger_init(&l, 100), 0);
+    assert_int_equal(ledger_init(&l, 100, key), 0);
     for (int i = 0; i < LEDGER_KEEP_FDS + 5; i++) {
         snprintf(id, sizeof id, "big%d", i);
         struct entry *e = add(&l, id, "x");
         ledger_drop_text(&l, e);
         give_output(&l, e, LEDGER_KEEP_SMALL + 1, true);
         ledger_delivered(&l, e);
+        ledger_enforce_bounds(&l, (int64_t)clock_ms());
     }
     assert_int_equal(l.kept_fds, LEDGER_KEEP_FDS);
     assert_true(ledger_find(&l, span_of("big0"))->forgotten);
@@ -126,6 +130,7 @@ static void ledger_bounds(void **state)
         struct entry *e = add(&l, id, "x");
         ledger_drop_text(&l, e);
         ledger_delivered(&l, e);
+        ledger_enforce_bounds(&l, (int64_t)clock_ms());
     }
     assert_int_equal(l.counts[ENTRY_DELIVERED], LEDGER_KEEP_COUNT);
     assert_null(ledger_find(&l, span_of("big0")));
@@ -133,6 +138,42 @@ static void ledger_bounds(void **state)
     assert_non_null(ledger_find(&l, span_of("small10")));
     assert_int_equal(l.kept_fds, 0);
     assert_int_equal(l.text_bytes, 0);
+    ledger_finish(&l);
+}
+
+static void count_unspool(void *context, struct entry *e)
+{
+    (void)e;
+    ++*(int *)context;
+}
+
+/* Too much in memory: what is on disk is no reason to be given up, and frees none. */
+static void ledger_bounds_apart(void **state)
+{
+    struct ledger l;
+    char id[32];
+    int removed = 0;
+    (void)state;
+    assert_int_equal(ledger_init(&l, 0, key), 0);
+    l.unspool = count_unspool;
+    l.context = &removed;
+    struct entry *spooled = add(&l, "spooled", "x");
+    give_output(&l, spooled, CONTENT_SMALL + 1, false);
+    ledger_spooled(spooled, 0);
+    ledger_delivered(&l, spooled);
+    for (int i = 0; i <= LEDGER_KEEP_BYTES / CONTENT_SMALL; i++) {
+        snprintf(id, sizeof id, "id%d", i);
+        struct entry *e = add(&l, id, "x");
+        give_output(&l, e, CONTENT_SMALL, false);
+        ledger_delivered(&l, e);
+        ledger_enforce_bounds(&l, (int64_t)clock_ms());
+    }
+    assert_true(ledger_find(&l, span_of("id0"))->forgotten);
+    assert_false(ledger_find(&l, span_of("id1"))->forgotten);
+    assert_false(spooled->forgotten);
+    assert_int_equal(removed, 0);
+    assert_int_equal(l.kept_bytes, LEDGER_KEEP_BYTES);
+    assert_int_equal(l.kept_disk, CONTENT_SMALL + 1);
     ledger_finish(&l);
 }
 
@@ -213,8 +254,10 @@ static void ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(backoffs), cmocka_unit_test(ledger_life), cmocka_unit_test(ledger_bounds),
-        cmocka_unit_test(versions), cmocka_unit_test(judgements),  cmocka_unit_test(ends),
+        cmocka_unit_test(backoffs),      cmocka_unit_test(ledger_life),
+        cmocka_unit_test(ledger_bounds), cmocka_unit_test(ledger_bounds_apart),
+        cmocka_unit_test(versions),      cmocka_unit_test(judgements),
+        cmocka_unit_test(ends),
     };
     return cmocka_run_group_tests_name("core", tests, NULL, NULL);
 }

@@ -130,6 +130,22 @@ static void launcher_allows_what_its_children_need(void **state)
     check_inherited(SANDBOX_SESSION);
 }
 
+/* To an address that comes with the call: who resolves names needs it (getaddrinfo's question to
+ * netlink, NIS), nobody else. */
+static void only_resolvers_send_to_addresses(void **state)
+{
+    static const uint64_t to_netlink[6] = {3, 1, 20, 0, 1, 12}, connected[6] = {3, 1, 20};
+    int number = seccomp_syscall_resolve_name("sendto");
+    (void)state;
+    for (int role = 0; role < PLANS; role++) {
+        bool resolves = role == SANDBOX_CONNECT || role == SANDBOX_LAUNCHER;
+        if (sandbox_plans[role].kind == PLAN_DENY)
+            continue;
+        assert_int_equal(plan_answer(&sandbox_plans[role], number, connected), 0);
+        assert_int_equal(plan_answer(&sandbox_plans[role], number, to_netlink) == 0, resolves);
+    }
+}
+
 static void never_allowed(const struct plan *plan, const char *name)
 {
     static const uint64_t zero[6] = {0};
@@ -196,6 +212,7 @@ int main(void)
         cmocka_unit_test(tests_can_hold),
         cmocka_unit_test(no_row_twice),
         cmocka_unit_test(launcher_allows_what_its_children_need),
+        cmocka_unit_test(only_resolvers_send_to_addresses),
         cmocka_unit_test(roles_lack_what_defines_them),
         cmocka_unit_test(programs_are_there),
     };

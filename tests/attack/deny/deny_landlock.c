@@ -19,6 +19,10 @@
 #include "sandbox/landlock.h"
 #include "tests/attack/deny/probe.h"
 
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262 /* Linux 5.6 */
+#endif
+
 struct place {
     char directory[128]; /* state/ is given, other/ is not */
     int state, other;
@@ -82,12 +86,60 @@ static long move_between(const void *p)
     return 0;
 }
 
+static struct sockaddr_in loopback(uint16_t port)
+{
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
+static long connect_by(int protocol, uint16_t port)
+{
+    struct sockaddr_in to = loopback(port);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, protocol);
+    return fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) != 0 ? -errno : 0;
+}
+
 static long tcp_connect(uint16_t port)
 {
-    struct sockaddr_in to = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return connect_by(0, port);
+}
+
+/* Ways past connect(2) and TCP, which are what Landlock looks at. */
+static long connect_multipath(const void *p)
+{
+    return connect_by(IPPROTO_MPTCP, ((const struct place *)p)->port[1]);
+}
+
+static long connect_by_sendto(const void *p)
+{
+    struct sockaddr_in to = loopback(((const struct place *)p)->port[1]);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) != 0 ? -errno : 0;
+    return fd < 0 || sendto(fd, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&to, sizeof to) != 1
+               ? -errno
+               : 0;
+}
+
+static long connect_by_message(const void *p, bool many)
+{
+    struct sockaddr_in to = loopback(((const struct place *)p)->port[1]);
+    struct iovec bytes = {(char[]){'x'}, 1};
+    struct mmsghdr m = {
+        .msg_hdr = {.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &bytes, .msg_iovlen = 1}};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    long n = many ? sendmmsg(fd, &m, 1, MSG_FASTOPEN) : sendmsg(fd, &m.msg_hdr, MSG_FASTOPEN);
+    return n == 1 ? 0 : -errno;
+}
+
+static long connect_by_sendmsg(const void *p)
+{
+    return connect_by_message(p, false);
+}
+
+static long connect_by_sendmmsg(const void *p)
+{
+    return connect_by_message(p, true);
 }
 
 static long connect_given(const void *p)
@@ -178,7 +230,8 @@ static void files(struct tally *t, const struct place *w)
     struct sandbox_access state = {.write_dirfd = w->state, .read_dirfd = -1};
     struct sandbox_access reads = {.write_dirfd = -1, .read_dirfd = w->state};
     one(t, "write in the state directory", SANDBOX_CORE, &state, write_state, w, WORKS);
-    one(t, "move below the state directory", SANDBOX_CORE, &state, move_between, w, WORKS);
+    if (ll_abi() >= LL_ABI_REFER) /* every_abi shows what ABI 1 does */
+        one(t, "move below the state directory", SANDBOX_CORE, &state, move_between, w, WORKS);
     one(t, "read in the state directory", SANDBOX_CORE, &state, read_state, w, WORKS);
     one(t, "write elsewhere", SANDBOX_CORE, &state, write_other, w, DENIED);
     one(t, "read elsewhere", SANDBOX_CORE, &state, read_other, w, DENIED);
@@ -215,6 +268,14 @@ static void network(struct tally *t, const struct place *w)
     }
     one(t, "the given port", SANDBOX_CONNECT, &port, connect_given, w, WORKS);
     one(t, "another port", SANDBOX_CONNECT, &port, connect_other, w, DENIED);
+    one(t, "another port, MPTCP", SANDBOX_CONNECT, &port, connect_multipath, w, DENIED);
+    one(t, "another port, sendto", SANDBOX_CONNECT, &port, connect_by_sendto, w, DENIED);
+    one(t, "another port, sendmsg", SANDBOX_CONNECT, &port, connect_by_sendmsg, w, DENIED);
+    one(t, "another port, sendmmsg", SANDBOX_CONNECT, &port, connect_by_sendmmsg, w, DENIED);
+    one(t, "another port, MPTCP", SANDBOX_LAUNCHER, &port, connect_multipath, w, DENIED);
+    one(t, "another port, sendto", SANDBOX_LAUNCHER, &port, connect_by_sendto, w, DENIED);
+    one(t, "another port, sendmsg", SANDBOX_LAUNCHER, &port, connect_by_sendmsg, w, DENIED);
+    one(t, "another port, sendmmsg", SANDBOX_LAUNCHER, &port, connect_by_sendmmsg, w, DENIED);
     one(t, "any port, none given", SANDBOX_CONNECT, NULL, connect_given, w, DENIED);
     one(t, "bind TCP", SANDBOX_CONNECT, &port, tcp_bind, w, DENIED);
     one(t, "another port", SANDBOX_LAUNCHER, &port, connect_other, w, DENIED);

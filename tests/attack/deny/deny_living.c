@@ -292,7 +292,7 @@ static const struct {
     {"non-dumpable, no core dumps", undumpable},
 };
 
-static void violate(int *status, char *line, size_t size, int how)
+static void violate(enum sandbox_role role, int *status, char *line, size_t size, int how)
 {
     int p[2];
     sigset_t all;
@@ -306,7 +306,7 @@ static void violate(int *status, char *line, size_t size, int how)
             sigfillset(&all);
             sigprocmask(SIG_BLOCK, &all, NULL);
         }
-        if (!enter(SANDBOX_CORE, NULL))
+        if (!enter(role, NULL))
             _exit(1);
         if (how == 2) /* nobody reads, and the pipe is full */
             while (fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK) == 0 &&
@@ -324,21 +324,24 @@ static void violate(int *status, char *line, size_t size, int how)
     close(p[0]);
 }
 
-static void violations(struct tally *t)
+static void violations(struct tally *t, enum sandbox_role role)
 {
     static const char *const ways[] = {"at once", "with every signal blocked",
                                        "when nobody reads its log"};
-    static const char wanted[] =
-        "tw-agent[core]: sandbox violation: system call socket (41) is not allowed\n";
+    char wanted[128];
+    snprintf(wanted, sizeof wanted,
+             "tw-agent[%s]: sandbox violation: system call socket (%d) is not allowed\n",
+             sandbox_role_name(role), SYS_socket);
     for (int how = 0; how < 3; how++) {
         char line[256] = {0};
         int status = 0;
-        violate(&status, line, sizeof line, how);
-        bool said = how == 1 || how == 2 || strcmp(line, wanted) == 0 || SYS_socket != 41;
+        violate(role, &status, line, sizeof line, how);
+        bool said = how == 1 || how == 2 || strcmp(line, wanted) == 0;
         if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS && said)
             tally_good(t);
         else
-            tally_bad(t, "a violation %s: status %x, line %s", ways[how], (unsigned)status, line);
+            tally_bad(t, "%s: a violation %s: status %x, line %s", sandbox_role_name(role),
+                      ways[how], (unsigned)status, line);
     }
 }
 
@@ -393,7 +396,9 @@ static int all(void *argument)
         else
             tally_bad(&t, "%s: %d", lives[i].name, code);
     }
-    violations(&t);
+    violations(&t, SANDBOX_PARENT);
+    violations(&t, SANDBOX_CORE);
+    violations(&t, SANDBOX_SESSION);
     for (unsigned role = 0; role < SANDBOX_ROLES; role++)
         print_cost(role);
     return tally_end(&t);

@@ -110,6 +110,15 @@ static const struct tool tools[] = {
 };
 #define N_TOOLS (sizeof tools / sizeof *tools)
 
+/* What allow_namespaces is for. */
+static const struct tool containers[] = {
+    {"bwrap", "test \"$(bwrap --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --unshare-all "
+              "--die-with-parent sh -c 'echo $$; mount > /tmp/m')\" = 2"},
+    {"unshare", "unshare -Urm sh -c 'mount -t tmpfs none /mnt; touch /mnt/a'"},
+    {"apptainer", "apptainer --version"}, /* not in Debian 12 */
+};
+#define N_CONTAINERS (sizeof containers / sizeof *containers)
+
 struct run {
     const struct tool *tool;
     const char *directory;
@@ -151,7 +160,7 @@ static bool installed(const char *program)
 }
 
 static void one(struct tally *t, const struct tool *tool, const char *top,
-                const struct sandbox_command *command)
+                const struct sandbox_command *command, const struct sandbox_access *access)
 {
     char inside[192], outside[192];
     struct run r = {.tool = tool, .directory = inside, .command = command};
@@ -162,7 +171,7 @@ static void one(struct tally *t, const struct tool *tool, const char *top,
         tally_skip(t, "%s: not installed", tool->program);
         return;
     }
-    struct outcome o = probe_run(SANDBOX_EXEC, NULL, run_tool, &r);
+    struct outcome o = probe_run(SANDBOX_EXEC, access, run_tool, &r);
     if (outcome_is(&o, 0)) {
         tally_good(t);
         return;
@@ -178,6 +187,8 @@ static int all(void *argument)
 {
     struct tally t = {.what = "programs in a command's sandbox"};
     struct sandbox_command command;
+    struct sandbox_access namespaces = {
+        .write_dirfd = -1, .read_dirfd = -1, .allow_namespaces = true};
     char top[128], clean[192];
     const char *only = argument;
     if (!make_directory(top, sizeof top) ||
@@ -185,7 +196,10 @@ static int all(void *argument)
         return 1;
     for (size_t i = 0; i < N_TOOLS; i++)
         if (!only || strcmp(only, tools[i].program) == 0)
-            one(&t, &tools[i], top, &command);
+            one(&t, &tools[i], top, &command, NULL);
+    for (size_t i = 0; i < N_CONTAINERS; i++)
+        if (!only || strcmp(only, containers[i].program) == 0)
+            one(&t, &containers[i], top, &command, &namespaces);
     sandbox_command_finish(&command);
     snprintf(clean, sizeof clean, "rm -rf '%s'", top);
     return system(clean) == 0 ? tally_end(&t) : 1;

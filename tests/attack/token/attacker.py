@@ -45,12 +45,24 @@ def way_mem(pid):
         mem.read(64)
 
 
+def way_mem_for_writing(pid):
+    os.close(os.open(f"/proc/{pid}/mem", os.O_RDWR))
+
+
 def way_fd_list(pid):
     os.listdir(f"/proc/{pid}/fd")
 
 
 def way_fd_link(pid):
     os.readlink(f"/proc/{pid}/fd/2")
+
+
+def way_fd_followed(pid):
+    os.stat(f"/proc/{pid}/fd/1")
+
+
+def way_map_files(pid):
+    os.listdir(f"/proc/{pid}/map_files")
 
 
 def way_exe(pid):
@@ -65,15 +77,17 @@ def way_root(pid):
     os.listdir(f"/proc/{pid}/root")
 
 
-def way_process_vm_readv(pid):
-    buffer = ctypes.create_string_buffer(64)
-    local = _Vector(ctypes.addressof(buffer), 64)
-    remote = _Vector(0x10000, 64)
-    try:
-        _checked(_LIBC.process_vm_readv(pid, ctypes.byref(local), 1, ctypes.byref(remote), 1, 0))
-    except OSError as reason:
-        if reason.errno != errno.EFAULT:  # let in, and nothing was mapped there
-            raise
+def _copy(call):
+    def way(pid):
+        buffer = ctypes.create_string_buffer(64)
+        local = _Vector(ctypes.addressof(buffer), 64)
+        remote = _Vector(0x10000, 64)
+        try:
+            _checked(call(pid, ctypes.byref(local), 1, ctypes.byref(remote), 1, 0))
+        except OSError as reason:
+            if reason.errno != errno.EFAULT:  # let in, and nothing was mapped there
+                raise
+    return way
 
 
 def _trace(request):
@@ -97,8 +111,11 @@ def way_pidfd_getfd(pid):
 WAYS = {
     "environ": _read("environ"), "maps": _read("maps"), "smaps": _read("smaps"),
     "auxv": _read("auxv"), "stack": _read("stack"), "syscall": _read("syscall"),
-    "pagemap": _read("pagemap"), "mem": way_mem, "fd list": way_fd_list, "fd link": way_fd_link,
-    "exe": way_exe, "cwd": way_cwd, "root": way_root, "process_vm_readv": way_process_vm_readv,
+    "pagemap": _read("pagemap"), "io": _read("io"), "map_files": way_map_files, "mem": way_mem,
+    "mem for writing": way_mem_for_writing, "fd list": way_fd_list, "fd link": way_fd_link,
+    "fd followed": way_fd_followed, "exe": way_exe, "cwd": way_cwd, "root": way_root,
+    "process_vm_readv": _copy(_LIBC.process_vm_readv),
+    "process_vm_writev": _copy(_LIBC.process_vm_writev),
     "pidfd_getfd": way_pidfd_getfd, "ptrace attach": _trace(_PTRACE_ATTACH),
     "ptrace seize": _trace(_PTRACE_SEIZE),
 }

@@ -8,10 +8,11 @@ import os
 import secrets
 import shutil
 import subprocess
+import unittest
 
 import cases
 from attacker import WAYS
-from harness import TIMEOUT, TowerCase, give, identity_of, modes, own_user
+from harness import AS_ROOT, TIMEOUT, TowerCase, give, identity_of, modes, own_user
 from scanner import pieces_in, token_patterns
 from support import public_directory
 
@@ -36,21 +37,22 @@ class Attackers(TowerCase):
     def online(self):
         return self.online_agent(token=self.token)
 
-    def baseline_process(self):
+    def baseline_process(self, user=None):
         """An ordinary process of the plain user with the token in its environment."""
         child = subprocess.Popen([_PYTHON, "-c", _TARGET], stdin=subprocess.PIPE,
                                  stdout=subprocess.PIPE, cwd="/",
-                                 env={"TOWER_ACCESS_TOKEN": self.token}, **identity_of(own_user()))
+                                 env={"TOWER_ACCESS_TOKEN": self.token},
+                                 **identity_of(user or own_user()))
         self.addCleanup(child.stdout.close)
         self.addCleanup(child.wait)
         self.addCleanup(child.stdin.close)
         self.assertEqual(child.stdout.readline(), b"up\n")
         return child.pid
 
-    def from_outside(self, *arguments):
-        """The attacker as a program of the plain user."""
+    def from_outside(self, *arguments, user=None):
+        """The attacker as a program of the plain user, or of another."""
         done = subprocess.run([_PYTHON, self.attacker, *map(str, arguments)], check=True,
-                              capture_output=True, cwd="/", **identity_of(own_user()))
+                              capture_output=True, cwd="/", **identity_of(user or own_user()))
         return json.loads(done.stdout)
 
     def from_command(self, *arguments):
@@ -73,16 +75,24 @@ class Attackers(TowerCase):
             let_in = {way: end for way, end in outcome.items() if end not in _DENIED}
             self.assertEqual(let_in, {}, f"{processes[int(pid)]}")
 
-    @modes()
-    def test_programs_of_the_same_user(self):
+    def attack_from_outside(self, user):
         agent = self.online()
-        baseline = self.baseline_process()
-        outcome = self.from_outside(baseline)[str(baseline)]
+        baseline = self.baseline_process(user)
+        outcome = self.from_outside(baseline, user=user)[str(baseline)]
         self.assertEqual({way for way, end in outcome.items() if end != "ok"} - _NOT_FOR_USERS,
                          set())
         processes = self.agents_processes(agent)
-        self.check_all_denied(self.from_outside(*processes), processes)
+        self.check_all_denied(self.from_outside(*processes, user=user), processes)
         self.assertEqual(self.tower.run("echo on").output, b"on\n")
+
+    @modes()
+    def test_programs_of_the_same_user(self):
+        self.attack_from_outside(own_user())
+
+    @unittest.skipUnless(AS_ROOT, "becoming another user needs root")
+    @modes()
+    def test_programs_of_another_user(self):
+        self.attack_from_outside("nobody")
 
     @modes()
     def test_commands(self):

@@ -6,6 +6,7 @@ carried it. test_scanner.py shows that the scanner would find them."""
 
 import os
 import secrets
+import time
 
 import cases
 import harness
@@ -74,13 +75,25 @@ class Life:
         self.test.addCleanup(made.release)
         return made
 
+    def programs(self):
+        """The agent's processes, once each of them runs a program of its own: between fork and
+        execve a child of the launcher's has memory that comes and goes while it is read."""
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            tree = self.agent.processes()
+            argv = {process.pid: process.argv for process in tree}
+            if all(argv.get(process.ppid) != process.argv for process in tree):
+                return tree
+            self.test.assertLess(time.monotonic(), deadline, tree)
+            time.sleep(0.01)
+
     def look(self, moment, expected, waiting=()):
         """Nothing may be found now; `expected` are the programs that must be among those seen.
 
         Of the processes those `waiting` for the token alone may have a secret page: it is there
         to receive it, and is unmapped once the token is sent.
         """
-        tree = self.agent.processes()
+        tree = self.programs()
         token = token_patterns(self.token)
         records = record_patterns(self.tower.token_records())
         self.test.assertGreater(len(records), 0)
