@@ -16,8 +16,11 @@
 #include "ctl/output.h"
 #include "ctl/status_list.h"
 
-/* How long an agent that only just started may take until it is online, or is known not to be. */
-#define SETTLE_MS 5000
+/* How long an agent that only just started may take until it is online, or is known not to be: an
+ * attempt to connect has 10 s, and so has the upgrade. */
+#define SETTLE_MS 20000
+/* Until it has replaced the file of the run before. */
+#define REPLACE_MS 5000
 
 enum own { OWN_WATCH, OWN_ALL, OWN_END };
 
@@ -198,24 +201,26 @@ static int watch(struct request *r)
     return code;
 }
 
-static bool is_starting(const struct view *v)
+/* How long to wait for what comes next; 0: it does not only just start. */
+static uint64_t patience(const struct view *v)
 {
     static const char *const on_its_way[] = {"probing", "logging-in", "connecting"};
     bool found = false;
     if (v->instance.process < 0 || !v->facts.root)
-        return false;
-    if (v->facts.pid != v->instance.pid) /* of the run before: this one's comes */
-        return v->condition == VIEW_UNKNOWN;
+        return 0;
+    /* Of the run before: this one's comes. In its very first file it does not know its pid. */
+    if (v->facts.pid > 0 && v->facts.pid != v->instance.pid)
+        return v->condition == VIEW_UNKNOWN ? REPLACE_MS : 0;
     for (size_t i = 0; i < sizeof on_its_way / sizeof *on_its_way; i++)
         found = found || strcmp(v->facts.state, on_its_way[i]) == 0;
-    return found && v->now - v->facts.started <= SETTLE_MS / 1000;
+    return found && v->now - v->facts.started <= SETTLE_MS / 1000 ? SETTLE_MS : 0;
 }
 
 /* "systemctl start" comes back before Tower has answered: whoever asks then waits for that. */
 static void settle(const struct request *r, struct status_list *l)
 {
-    uint64_t end = clock_ms() + SETTLE_MS, now;
-    while (l->n == 1 && is_starting(l->views[0]) && (now = clock_ms()) < end) {
+    uint64_t begin = clock_ms(), end, now;
+    while (l->n == 1 && (end = begin + patience(l->views[0])) > (now = clock_ms())) {
         const struct instance *i = &l->views[0]->instance;
         struct pollfd p[] = {{.fd = i->watch, .events = POLLIN},
                              {.fd = i->process, .events = POLLIN}};

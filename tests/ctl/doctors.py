@@ -2,6 +2,7 @@
 """What the tests of doctor share: hosts whose road to Tower is good, to be spoilt step by step."""
 
 import base64
+import os
 import socket
 import subprocess
 import threading
@@ -99,6 +100,15 @@ class DoctorCase(CtlCase):
     def one(self, mode="user"):
         host = self.mode(mode)
         return host, self.tower()
+
+    def gate(self, host):
+        """Holds a command: its text, and how to let it go on."""
+        path = os.path.join(host.directory, "gate")
+        os.mkfifo(path)
+        give(path, host.user, 0o600)
+        gate = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self.addCleanup(os.close, gate)
+        return f"read _ < {path}", lambda: os.write(gate, b"\n")
 
     def start(self, host, tower, **changes):
         """doctor as a process, whose lines are read one by one."""

@@ -3,13 +3,14 @@
 """tw-agentctl doctor: the whole road, with an agent that runs or is started; and the steps on this
 host made to fail."""
 
+import contextlib
 import os
 import signal
 import subprocess
 
 from ctl import copy_of_build, harness
 from doctors import CONFIGURATION, OFFLINE, REFUSED, ROAD, DoctorCase
-from harness import AS_ROOT, PROGRAM, TIMEOUT, give, identity_of, shared_pki
+from harness import AS_ROOT, PROGRAM, TIMEOUT, give, identity_of, process_tree, shared_pki
 from tower import Stall, error
 
 
@@ -30,17 +31,17 @@ class Whole(DoctorCase):
             tower.wait_offline(TIMEOUT, "lab")
             self.assertEqual(self.left(host), [])
 
-    def left(self, host):
-        """Agents with this host's configuration."""
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/cmdline", "rb") as file:
+    def left(self, host, agent=None):
+        """Processes with this host's configuration, but for this agent and its children, which have
+        its arguments for a moment."""
+        def found():
+            for pid in filter(str.isdigit, os.listdir("/proc")):
+                with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
                     if host.directory.encode() in file.read():
-                        found.append(int(pid))
-            except OSError:
-                pass
-        return found
+                        yield int(pid)
+        before = set(found())
+        own = {process.pid for process in process_tree(agent.pid)} if agent else set()
+        return sorted((before & set(found())) - own)
 
     def running(self, host, tower, **changes):
         identity = {} if host.system or not AS_ROOT else identity_of(host.user)
@@ -91,7 +92,8 @@ class Whole(DoctorCase):
         self.assertIn(report.json["endsAt"], ("upgrade", "info"))
         self.ends(report, report.json["endsAt"], OFFLINE,
                   "standby: another agent holds the connection.*other login node")
-        self.assertEqual(self.left(host), [agent.pid])
+        self.assertEqual(self.left(host, agent), [])
+        self.assertIsNone(agent.poll())
 
     def test_text(self):
         host, tower = self.one()
@@ -118,11 +120,13 @@ class Whole(DoctorCase):
     def test_interrupted_before(self):
         """None is started then."""
         host, tower = self.one()
-        with self.start(host, tower, env_init="sleep 2") as process:
+        hold, let_go = self.gate(host)
+        with self.start(host, tower, env_init=hold) as process:
             for line in process.stdout:
                 if " work-directory " in line:
                     break
             process.send_signal(signal.SIGTERM)
+            let_go()
             said = process.stdout.read()
         self.assertEqual(process.returncode, OFFLINE)
         self.assertRegex(said, "failed +upgrade +interrupted: no agent is started")

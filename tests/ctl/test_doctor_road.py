@@ -2,9 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """tw-agentctl doctor: each step of the network and at Tower made to fail once, and named."""
 
+import signal
+import types
+
 from ctl import TOKEN, harness
 from doctors import CONFIGURATION, OFFLINE, REFUSED, UNREACHABLE, DoctorCase, Proxy
 from harness import give, shared_pki
+from support import wait_status
 from tower import Drop, Raw, Reply, error, redirect
 
 
@@ -129,8 +133,12 @@ class AtTower(DoctorCase):
             for line in process.stdout:
                 if " upgrade " in line:
                     break
+            process.send_signal(signal.SIGSTOP)  # until its agent knows
             tower.on("connect", Drop())
             tower.agent.close(4000, "another one")
+            agent = types.SimpleNamespace(state_dir=host.state, log="(not taken)")
+            wait_status(agent, lambda status: status["state"] != "online")
+            process.send_signal(signal.SIGCONT)
             said = process.stdout.read()
         self.assertEqual(process.returncode, OFFLINE)
         self.assertRegex(said, "failed +info +(standby|waiting)")

@@ -8,7 +8,6 @@ import pwd
 import shutil
 import subprocess
 import sys
-import time
 
 from ctl import HERE, CtlCase, harness, mounted, no_view_of_etc
 from harness import AS_ROOT, PROGRAM, give, shared_pki
@@ -146,9 +145,7 @@ class Work(CtlCase):
             try:
                 host.well()
                 files.hang(reading=True)  # whoever asks cannot be killed
-                start = time.monotonic()
-                host.finds("work-directory", "error", "no answer in 5 s")
-                self.assertLess(time.monotonic() - start, 15)
+                host.finds("work-directory", "error", "no answer in 5 s")  # check() has a limit
             finally:
                 files.resume()
                 files.close()

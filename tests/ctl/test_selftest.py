@@ -87,6 +87,8 @@ class Played(SelftestCase):
         for name in CLIENTS[kind]:
             os.symlink(clients, os.path.join(fake, "bin", name))
         host.write(f"fake-{kind}/behave", behave)
+        os.mkfifo(os.path.join(fake, "gate"))
+        give(os.path.join(fake, "gate"), host.user, 0o600)
         return {"FAKE": fake, "PATH": f"{fake}/bin:/usr/bin:/bin"}
 
     def run_it(self, host, kind, *arguments, behave=""):
@@ -209,10 +211,11 @@ class Played(SelftestCase):
     def test_interrupted_before(self):
         """What is not submitted yet never is."""
         host = self.mode("user")
-        site, process = self.started(host, "[ $me:$1 != qstat:--version ] || sleep 2\n")
-        with process:
+        site, process = self.started(host, "[ $me:$1 != qstat:--version ] || read _ < $FAKE/gate\n")
+        with process, open(f"{site['FAKE']}/gate", "r+b", buffering=0) as gate:
             self.until(process, " files ")
             process.send_signal(signal.SIGTERM)
+            gate.write(b"\n")
             said = process.stdout.read()
         self.assertEqual(process.returncode, 1)
         self.assertRegex(said, "failed +submit +interrupted: nothing is submitted")

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """tw-agentctl status: files that lie, an agent that hangs; and --watch."""
 
+import contextlib
+import ctypes
 import json
 import os
 import pty
@@ -13,6 +15,8 @@ import time
 from status import StatusCase
 from harness import CONTROL, TIMEOUT, main, modes
 from support import read_status, status_file
+
+_IN_CLOSE_NOWRITE = 0x10
 
 
 class Lies(StatusCase):
@@ -113,6 +117,39 @@ class Lies(StatusCase):
         self.assertRegex(out, rf"^NOT RESPONDING: process {agent.pid} runs, but has not updated its "
                               "status for 8 min; it was ONLINE\n")
 
+    def test_first_file(self):
+        """An agent writes it before it knows its pid: whoever asks then waits for the next one."""
+        self.mode = "user"
+        agent = self.online_agent()
+        self.settled(agent)
+        self.stopped_core(agent)
+        good, now = read_status(agent), int(time.time())
+        path = status_file(agent)
+        for state in ("probing", "logging-in", "connecting"):
+            self.write(agent, json.dumps(good), "next.json")
+            self.write(agent, json.dumps({**good, "pid": 0, "state": state, "started": now}))
+            with self.watched(path, _IN_CLOSE_NOWRITE) as was_read:
+                process = subprocess.Popen([CONTROL, "status", "--state-dir", agent.state_dir],
+                                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                           cwd="/", env={"PATH": "/usr/bin", "HOME": "/"},
+                                           **self.identity())
+                was_read()
+                os.rename(os.path.join(os.path.dirname(path), "next.json"), path)
+            out, _ = process.communicate(timeout=TIMEOUT)
+            self.assertEqual(process.returncode, 0, out)
+            self.assertRegex(out, rb"^ONLINE since ")
+
+    @contextlib.contextmanager
+    def watched(self, path, event):
+        """Waits, when it is called, until this happened to the file."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        watch = libc.inotify_init1(os.O_CLOEXEC)
+        self.assertGreaterEqual(libc.inotify_add_watch(watch, path.encode(), event), 0)
+        try:
+            yield lambda: self.assertTrue(select.select([watch], [], [], TIMEOUT)[0], path)
+        finally:
+            os.close(watch)
+
     def test_lock(self):
         self.mode = "user"
         agent = self.online_agent()
@@ -137,7 +174,7 @@ class Watch(StatusCase):
         """Reads until the words came."""
         text, deadline = "", time.monotonic() + TIMEOUT
         while words not in text:
-            if not select.select([fd], [], [], deadline - time.monotonic())[0]:
+            if not select.select([fd], [], [], max(0, deadline - time.monotonic()))[0]:
                 raise AssertionError(f"{words!r} did not come: {text!r}")
             text += os.read(fd, 65536).decode()
         return text
@@ -151,8 +188,10 @@ class Watch(StatusCase):
             fd = process.stdout.fileno()
             text = self.until(fd, "ONLINE since")
             self.assertRegex(text, r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  lab +ONLINE since")
+            self.tower.stop_listening()  # it stays so until it was seen
             self.tower.agent.close(1011)
             text = self.until(fd, "WAITING since")
+            self.tower.start_listening()
             text += self.until(fd, "ONLINE since")
             self.assertNotIn("\x1b", text)
             self.assertIsNone(process.poll())

@@ -65,11 +65,11 @@ def why_not(mode):
         return "system mode needs root"
     if AS_ROOT:
         ensure_users()
-        return _unreachable(RUN_AS if mode == "user" else "tw-agent-net")
+        return unreachable(RUN_AS if mode == "user" else "tw-agent-net")
     return None
 
 
-def _unreachable(user):
+def unreachable(user):
     """A directory on the way to the build that the user may not pass."""
     path = os.path.dirname(PROGRAM)
     if not os.path.isdir(path) or _as_user(user, ["test", "-x", path]) == 0:

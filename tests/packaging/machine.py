@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A machine to install packages on: this system's files under an overlay that is thrown away, in namespaces of its own
-for mounts and processes. What is installed, which users are made, what is written is gone with it. With `systemd` its
-process 1 is a real one that starts nothing but what a test asks for. The network is ours, so that it reaches the Tower of
-a test."""
+for mounts, processes and the host's name. What is installed, which users are made, what is written is gone with it. With
+`systemd` its process 1 is a real one that starts nothing but what a test asks for. The network is ours, so that it reaches
+the Tower of a test."""
 
 import contextlib
 import os
@@ -20,6 +20,9 @@ mkdir "$BASE/upper" "$BASE/work" "$BASE/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$BASE/upper,workdir=$BASE/work" "$BASE/root"
 cd "$BASE/root"
 mount -t proc proc proc
+# The kernel's settings are this system's, which its systemd would change.
+mount --bind proc/sys proc/sys
+mount -o remount,bind,ro proc/sys
 mount --rbind /sys sys
 mount --rbind /dev dev
 mount -t tmpfs -o mode=755 tmpfs run
@@ -29,10 +32,11 @@ for directory in $SHARED; do
     mkdir -p "./$directory"
     mount --bind "$directory" "./$directory"
 done
-rm -f usr/sbin/policy-rc.d
+# It never saw the agent, nobody is at its lists of users, and no package has it read all manual pages.
+rm -rf usr/sbin/policy-rc.d etc/tw-agent var/lib/tw-agent etc/*.lock var/lib/man-db/auto-update
 sed -i '/^tw-agent/d' etc/passwd etc/group etc/shadow etc/gshadow
 if [ "$INIT" = systemd ]; then
-    umount -R sys/fs/cgroup
+    umount -R sys/fs/cgroup || :
     mount -t cgroup2 cgroup2 sys/fs/cgroup
     # Nothing of this system's is started, and its devices are left alone.
     rm -rf usr/lib/systemd/system/*.wants etc/systemd/system/*.wants usr/lib/systemd/system-generators \
@@ -45,6 +49,7 @@ pivot_root . old
 umount -l old
 # As systemd has it, which hands credentials to services by mounts.
 mount --make-rshared /
+echo prepared
 """
 SYSTEMD = "/lib/systemd/systemd"
 CGROUP = "/sys/fs/cgroup"
@@ -97,9 +102,11 @@ class Machine:
                     if self.init == "systemd" else
                     "exec python3 -c 'import socket, os, signal; s = socket.socket(1, 2); "
                     "s.sendto(b\"READY=1\", \"\\0\" + os.environ[\"NOTIFY_SOCKET\"][1:]); signal.pause()'")
+            # It ends with us, however we end.
             self.popen = subprocess.Popen(
-                ["sh", "-c", enter + ' && exec unshare --mount --propagation private --pid --cgroup --fork '
-                 '--kill-child sh -c "$1"', "sh", PREPARE + last],
+                ["setpriv", "--pdeathsig", "KILL", "sh", "-c",
+                 enter + ' && exec unshare --mount --propagation private --pid --cgroup --uts --fork --kill-child sh -c "$1"',
+                 "sh", PREPARE + last],
                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "BASE": self.base, "INIT": self.init,
                      "SHARED": " ".join(self.shared),
                      "container": "test", "NOTIFY_SOCKET": "@" + name},
@@ -111,11 +118,11 @@ class Machine:
         gone = os.pidfd_open(self.popen.pid)
         try:
             while True:
-                events = select.select([ready, gone], [], [], 60)[0]
+                events = select.select([ready, gone], [], [], 120)[0]
                 if ready in events:
                     if b"READY=1" in ready.recv(4096):
                         return
-                elif gone in events and self.init != "systemd":
+                elif gone in events and "prepared\n" not in self.log():
                     raise CannotBeMade(f"no mounts of our own here: {self.log()[-300:]}")
                 else:
                     raise AssertionError(f"{self.init} is not ready:\n{self.log()[-3000:]}")
@@ -133,14 +140,14 @@ class Machine:
 
     def command(self, *arguments):
         """The same command, to be run inside."""
-        return ["nsenter", "--target", str(self.pid), "--mount", "--pid", "--cgroup", f"--root=/proc/{self.pid}/root",
+        return ["nsenter", "--target", str(self.pid), "--mount", "--pid", "--cgroup", "--uts", f"--root=/proc/{self.pid}/root",
                 "--wdns=/", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive",
                 *arguments]
 
     def run(self, *arguments, check=True, **options):
         """What it prints; with check=False the completed process."""
         done = subprocess.run(self.command(*arguments), text=True, check=False, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=90, **options)
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=180, **options)
         if not check:
             return done
         if done.returncode != 0:

@@ -49,7 +49,7 @@ class Reproducible(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout)
 
     def copy_source(self, to):
-        names = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT,
+        names = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT,
                                stdout=subprocess.PIPE, check=True, text=True).stdout.split("\0")[:-1]
         for name in names:
             if os.path.isfile(ROOT / name) and not name.startswith(("tests/", "bench/")):
@@ -105,10 +105,11 @@ class Linked(unittest.TestCase):
         self.assertLessEqual(highest, GLIBC, sorted(needed[highest]))
 
     def test_no_path_of_the_builder(self):
+        folders = [f"{ROOT}/{name}".encode() for name in os.listdir(ROOT)]  # /src alone may stand in any text
         with tarfile.open(packages.package("*.tar.gz")) as archive:
             for member in archive:
-                if member.isfile():
-                    self.assertNotIn(str(ROOT).encode(), archive.extractfile(member).read(), member.name)
+                data = archive.extractfile(member).read() if member.isfile() else b""
+                self.assertEqual([folder for folder in folders if folder in data], [], member.name)
 
 
 class Sbom(unittest.TestCase):

@@ -48,7 +48,7 @@ class FirstMinutes(PackageCase):
         self.host.write("/etc/systemd/system/tw-agent@.service.d/log.conf",
                         "[Service]\nStandardError=append:/var/log/tw-agent.log\n")
 
-    def type_in(self, line, *answers, timeout=3 * TIMEOUT):
+    def type_in(self, line, *answers, timeout=6 * TIMEOUT):
         """What a terminal shows while an administrator types this line, and the answer to each question."""
         for name, here in (("labsvc", RUN_AS), ("https://tower.example/api", self.tower.url)):
             line = line.replace(name, here)

@@ -17,7 +17,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
-from harness import PROGRAM  # noqa: E402
+from harness import PROGRAM, unreachable  # noqa: E402
 
 TOKEN = "tw-cli-token-5f1d9c0e7ab84c52"
 AS_ROOT = os.geteuid() == 0
@@ -50,6 +50,8 @@ class Cli(unittest.TestCase):
         self.token_file = self.write("token", TOKEN + "\n", 0o640)
         self.user = plain_user() if AS_ROOT else pwd.getpwuid(os.geteuid())
         if AS_ROOT:
+            if reason := unreachable(self.user.pw_name):
+                self.skipTest(reason)
             os.chown(self.directory, self.user.pw_uid, self.user.pw_gid)
 
     def write(self, name, content, mode=0o644):
