@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ipc/probes.h"
@@ -15,8 +16,13 @@
 #include "probe/reading.h"
 #include "probe/target.h"
 
-/* The two commands start within milliseconds of each other; a loaded host takes longer. */
-#define PAIR_MS 3000
+/* The two commands start within milliseconds of each other; a loaded host takes longer. Core waits
+ * for 15 s. */
+#define PAIR_MS 10000
+
+/* Of one that is ready to be looked at: before that it passes for the wrong reason. Anyone may read
+ * it, nothing uses it, and no command begins with it. */
+#define MEMBER_UMASK 0757
 
 enum argument { PAIR = 2, MODE, ISOLATION, PARENT, CORE, EXEC, NET, TOKEN_FILE, ARGUMENTS };
 
@@ -92,7 +98,7 @@ static char find_text(pid_t shell)
 
 static void try_member(char *answer, const char *pair, bool full)
 {
-    pid_t member = target_find("member", pair, PAIR_MS);
+    pid_t member = target_find("member", pair, MEMBER_UMASK, PAIR_MS);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         if (ways[i].member != PROBES)
             answer[ways[i].member] = !member               ? PROBE_UNTRIED
@@ -129,7 +135,8 @@ static int be_looked_at(const char *pair)
 {
     if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0 || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 1)
         return 1;
-    pid_t other = target_find("try", pair, PAIR_MS);
+    umask(MEMBER_UMASK); /* what the other one waits for */
+    pid_t other = target_find("try", pair, UMASK_ANY, PAIR_MS);
     if (other)
         target_wait_end(other, PAIR_MS);
     return other ? 0 : 1;

@@ -93,11 +93,16 @@ void targets_add_children(struct targets *t, pid_t parent, char letter)
         each_process(add_child, &c);
 }
 
+struct wanted {
+    const char *words[2];
+    int umask;
+};
+
 /* argv[0] is the shell's word for the program, a whole path; then the two that were asked for. */
 static bool runs_as(pid_t pid, void *context)
 {
     char line[512], *end = line + sizeof line;
-    const char *const *wanted = context;
+    const struct wanted *wanted = context;
     ssize_t n = pid == getpid() ? -1 : target_read(pid, "cmdline", line, sizeof line);
     size_t len = n > 0 ? strlen(line) : 0, name = sizeof PROBE_PROGRAM - 1;
     if (n <= 0 || len < name || strcmp(line + len - name, PROBE_PROGRAM) != 0)
@@ -105,19 +110,20 @@ static bool runs_as(pid_t pid, void *context)
     const char *word = line;
     for (size_t i = 0; i < 2; i++) {
         word += strlen(word) + 1;
-        if (word >= end || word - line >= n || strcmp(word, wanted[i]) != 0)
+        if (word >= end || word - line >= n || strcmp(word, wanted->words[i]) != 0)
             return false;
     }
-    return target_status(pid, "Uid:", 10) == (long long)getuid();
+    return target_status(pid, "Uid:", 10) == (long long)getuid() &&
+           (wanted->umask == UMASK_ANY || target_status(pid, "Umask:", 8) == wanted->umask);
 }
 
-pid_t target_find(const char *what, const char *pair, unsigned ms)
+pid_t target_find(const char *what, const char *pair, int umask, unsigned ms)
 {
     const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
-    const char *wanted[] = {what, pair};
+    struct wanted wanted = {{what, pair}, umask};
     uint64_t end = clock_ms() + ms;
     for (;;) {
-        pid_t pid = each_process(runs_as, wanted);
+        pid_t pid = each_process(runs_as, &wanted);
         if (pid || clock_ms() >= end)
             return pid;
         nanosleep(&pause, NULL);

@@ -26,8 +26,11 @@ void targets_add(struct targets *t, pid_t pid, char letter);
 /* Adds the living children of that process. */
 void targets_add_children(struct targets *t, pid_t parent, char letter);
 
-/* Our user's tw-agent-probe with these two arguments, waiting for it at most ms; 0: none. */
-pid_t target_find(const char *what, const char *pair, unsigned ms);
+#define UMASK_ANY (-1)
+
+/* Our user's tw-agent-probe with these two arguments and this umask, waiting for it at most ms; 0:
+ * none. */
+pid_t target_find(const char *what, const char *pair, int umask, unsigned ms);
 
 /* Returns when the process has ended, at most ms later. */
 void target_wait_end(pid_t pid, unsigned ms);

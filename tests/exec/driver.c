@@ -20,8 +20,6 @@
 #include "base/fds.h"
 #include "ipc/memfd.h"
 
-#define READY_MS 15000
-
 uint64_t now_ms(void)
 {
     struct timespec t;
@@ -180,10 +178,10 @@ static bool receive(int fd, unsigned direction, struct packet *p, int timeout_ms
 void driver_await_ready(struct driver *d)
 {
     struct packet p;
-    assert_true(receive(d->parent, EXEC_TO_PARENT, &p, READY_MS));
+    assert_true(receive(d->parent, EXEC_TO_PARENT, &p, PATIENCE_MS));
     assert_int_equal(p.type, MSG_started);
     d->started = p.message.started;
-    assert_true(receive(d->core, EXEC_TO_CORE, &p, READY_MS));
+    assert_true(receive(d->core, EXEC_TO_CORE, &p, PATIENCE_MS));
     if (p.type == MSG_exec_ready) {
         assert_true(span_copy(d->work_dir, sizeof d->work_dir, p.message.exec_ready.work_dir));
         d->error = 0;
@@ -211,7 +209,7 @@ uint64_t driver_send(struct driver *d, const void *text, size_t len)
     struct pollfd room = {.fd = d->core, .events = POLLOUT};
     while (packet_send_message(d->core, MSG_run, &m, fd) != 0) {
         assert_int_equal(errno, EAGAIN);
-        assert_int_equal(poll(&room, 1, 5000), 1);
+        assert_int_equal(poll(&room, 1, PATIENCE_MS), 1);
     }
     fds_close(&fd);
     return m.ticket;
@@ -259,7 +257,7 @@ struct result driver_run(struct driver *d, const char *text)
 {
     struct result r = {0};
     uint64_t ticket = driver_send_text(d, text);
-    assert_true(driver_receive(d, &r, 20000));
+    assert_true(driver_receive(d, &r, PATIENCE_MS));
     assert_int_equal(r.ticket, ticket);
     return r;
 }
@@ -292,7 +290,7 @@ void driver_stop(struct driver *d)
 {
     fds_close(&d->core);
     fds_close(&d->parent);
-    assert_int_equal(driver_wait(d, 5000), 0);
+    assert_int_equal(driver_wait(d, PATIENCE_MS), 0);
 }
 
 bool eventually(bool (*condition)(const void *), const void *argument, int timeout_ms)
@@ -311,17 +309,66 @@ bool is_file(const void *path)
     return access(path, F_OK) == 0;
 }
 
-bool is_gone(const void *pid)
+bool has_line(const void *path)
+{
+    char text[64] = "";
+    FILE *f = fopen(path, "r");
+    bool whole = f && fgets(text, sizeof text, f) && strchr(text, '\n');
+    if (f)
+        fclose(f);
+    return whole;
+}
+
+const char *in_work(const struct options *o, const char *name)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", o->work_dir, name);
+    return path;
+}
+
+pid_t await_pid(const struct options *o, const char *name)
+{
+    const char *path = in_work(o, name);
+    char text[32] = "";
+    assert_true(eventually(has_line, path, PATIENCE_MS));
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(text, sizeof text, f));
+    fclose(f);
+    pid_t pid = (pid_t)strtol(text, NULL, 10);
+    assert_true(pid > 1);
+    return pid;
+}
+
+void make_file(const struct options *o, const char *name)
+{
+    int fd = open(in_work(o, name), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+/* As /proc has it; 0: there is none. */
+static char state_of(pid_t pid)
 {
     char path[64], line[512] = "";
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)*(const pid_t *)pid);
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     FILE *f = fopen(path, "r");
-    if (!f)
-        return true;
+    const char *end = f && fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
+    if (f)
+        fclose(f);
+    return end && end[1] == ' ' ? end[2] : '\0';
+}
+
+bool is_gone(const void *pid)
+{
+    char state = state_of(*(const pid_t *)pid);
     /* A container's first process may never reap. */
-    bool zombie = fgets(line, sizeof line, f) && strstr(line, ") Z ");
-    fclose(f);
-    return zombie;
+    return state == '\0' || state == 'Z' || state == 'X';
+}
+
+bool is_asleep(const void *pid)
+{
+    return state_of(*(const pid_t *)pid) == 'S';
 }
 
 bool tests_become(void)
@@ -334,7 +381,8 @@ bool tests_become(void)
             printf("skipped: only root can run the tests as %s\n", user);
         return !user;
     }
-    if (!getpwnam(DRIVER_USER) && system("useradd -m -s /bin/bash " DRIVER_USER) != 0 && user) {
+    if (!getpwnam(DRIVER_USER) && system(ALONE "useradd -m -s /bin/bash " DRIVER_USER) != 0 &&
+        user) {
         printf("skipped: user %s cannot be created\n", DRIVER_USER);
         return false;
     }

@@ -15,6 +15,10 @@
 
 /* A test's user beside the one that runs the tests. */
 #define DRIVER_USER "twlab"
+/* Before a command that changes users: other tests do so as well, and the programs do not wait. */
+#define ALONE "flock /run/lock/tw-agent-tests "
+/* For what has to come: a slow or busy machine is no failure. */
+#define PATIENCE_MS 60000
 
 struct options {
     struct msg_exec_config config; /* spans point to what outlives driver_start */
@@ -82,8 +86,18 @@ void driver_stop(struct driver *d);
 /* Waits until the condition holds; false after the time. */
 bool eventually(bool (*condition)(const void *), const void *argument, int timeout_ms);
 bool is_file(const void *path);
-/* True when no process of this pid runs. */
+/* True when the file's first line is whole. */
+bool has_line(const void *path);
+/* True when no process of this pid runs; when it waits for something. */
 bool is_gone(const void *pid);
+bool is_asleep(const void *pid);
+
+/* Names a file in the work directory. Static: for one use at a time. */
+const char *in_work(const struct options *o, const char *name);
+/* The number that a command writes to the file, once it is there. */
+pid_t await_pid(const struct options *o, const char *name);
+/* An empty file there: what a command waits for. */
+void make_file(const struct options *o, const char *name);
 
 uint64_t now_ms(void);
 

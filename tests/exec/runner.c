@@ -103,7 +103,7 @@ int main(int argc, char **argv)
         assert_int_equal(fread(text, 1, len, stdin), len);
         text[len] = '\0';
         driver_send(&d, text, len);
-        assert_true(driver_receive(&d, &r, 20000));
+        assert_true(driver_receive(&d, &r, PATIENCE_MS));
         printf("%d %zu\n", r.status, r.len);
         fwrite(r.output, 1, r.len, stdout);
         result_finish(&r);

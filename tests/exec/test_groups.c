@@ -15,38 +15,10 @@
 
 #include "base/fds.h"
 
-/* Names a file in the work directory. Static: for one use at a time. */
-static const char *in_work(const struct options *o, const char *name)
-{
-    static char path[128];
-    snprintf(path, sizeof path, "%s/%s", o->work_dir, name);
-    return path;
-}
-
-static bool has_line(const void *path)
-{
-    char text[32] = "";
-    FILE *f = fopen(path, "r");
-    bool whole = f && fgets(text, sizeof text, f) && strchr(text, '\n');
-    if (f)
-        fclose(f);
-    return whole;
-}
-
-/* The number that a command writes to the file, once it is there. */
-static pid_t await_pid(const struct options *o, const char *name)
-{
-    const char *path = in_work(o, name);
-    char text[32] = "";
-    assert_true(eventually(has_line, path, 5000));
-    FILE *f = fopen(path, "r");
-    assert_non_null(f);
-    assert_non_null(fgets(text, sizeof text, f));
-    fclose(f);
-    pid_t pid = (pid_t)strtol(text, NULL, 10);
-    assert_true(pid > 1);
-    return pid;
-}
+/* Commands must have begun within it, so that its end finds what it is to find. */
+#define LIMIT_MS 4000
+/* Between TERM and KILL (exec/group.c): five seconds, of a clock that may lag a little. */
+#define KILL_MS 4900
 
 /*
  * The time limit ends the shell by TERM, and the output is closed, so that the answer goes out at
@@ -63,21 +35,21 @@ static void limit_reaches_the_rest(void **state)
         skip();
     }
     options_init(&o);
-    o.config.command_timeout_ms = 300;
+    o.config.command_timeout_ms = LIMIT_MS;
     driver_start(&d, &o);
     uint64_t start = now_ms();
-    driver_send_text(&d, "(trap '' TERM; sh -c 'echo $$ >rest; sleep 60; sleep 60') </dev/null "
-                         ">/dev/null 2>&1 & echo begun; sleep 60");
+    driver_send_text(&d, "(trap '' TERM; sh -c 'echo $$ >rest; sleep 600; sleep 600') </dev/null "
+                         ">/dev/null 2>&1 & echo begun; sleep 600");
     pid_t rest = await_pid(&o, "rest");
-    assert_true(driver_receive(&d, &r, 3000));
+    assert_true(driver_receive(&d, &r, PATIENCE_MS));
     assert_int_equal(r.status, 124);
     assert_true(r.timed_out && strncmp(r.output, "begun\n", 6) == 0);
     result_finish(&r);
     /* The answer does not wait for it, and it has its five seconds. */
-    assert_true(now_ms() - start < 4000);
+    assert_true(now_ms() - start < LIMIT_MS + KILL_MS);
     assert_false(is_gone(&rest));
-    assert_true(eventually(is_gone, &rest, 8000));
-    assert_true(now_ms() - start > 5000);
+    assert_true(eventually(is_gone, &rest, PATIENCE_MS));
+    assert_true(now_ms() - start > LIMIT_MS + KILL_MS);
     driver_expect(&d, "echo on", 0, "on\n");
     driver_stop(&d);
     options_finish(&o);
@@ -91,12 +63,13 @@ static void limit_spares_others(void **state)
     struct result r;
     (void)state;
     options_init(&o);
-    o.config.command_timeout_ms = 300;
+    o.config.command_timeout_ms = LIMIT_MS;
     driver_start(&d, &o);
-    driver_expect(&d, "sleep 60 >/dev/null 2>&1 & echo $! >before", 0, "");
-    driver_send_text(&d, "setsid sh -c 'echo $$ >away; exec sleep 60' >/dev/null 2>&1 & sleep 60");
+    driver_expect(&d, "sleep 600 >/dev/null 2>&1 & echo $! >before", 0, "");
+    driver_send_text(&d,
+                     "setsid sh -c 'echo $$ >away; exec sleep 600' >/dev/null 2>&1 & sleep 600");
     pid_t away = await_pid(&o, "away"), before = await_pid(&o, "before");
-    assert_true(driver_receive(&d, &r, 3000));
+    assert_true(driver_receive(&d, &r, PATIENCE_MS));
     assert_int_equal(r.status, 124);
     result_finish(&r);
     assert_false(is_gone(&away));
@@ -113,9 +86,9 @@ static void limit_spares_others(void **state)
 static void stop(const struct options *given)
 {
     static const char detached[] =
-        "setsid sh -c 'echo $$ >session; exec sleep 60' </dev/null >/dev/null 2>&1 &\n"
-        "setsid nohup sh -c 'echo $$ >nohup; exec sleep 60' </dev/null >/dev/null 2>&1 &\n"
-        "perl -e 'setpgrp; open F, q(>own); print F qq($$\\n); close F; exec qw(sleep 60)' "
+        "setsid sh -c 'echo $$ >session; exec sleep 600' </dev/null >/dev/null 2>&1 &\n"
+        "setsid nohup sh -c 'echo $$ >nohup; exec sleep 600' </dev/null >/dev/null 2>&1 &\n"
+        "perl -e 'setpgrp; open F, q(>own); print F qq($$\\n); close F; exec qw(sleep 600)' "
         "</dev/null >/dev/null 2>&1 &\n"
         "while ! [ -s session ] || ! [ -s nohup ] || ! [ -s own ]; do sleep 0.02; done";
     static const char *const left[] = {"heeds", "stubborn", "grandchild", "stopped"};
@@ -124,16 +97,16 @@ static void stop(const struct options *given)
     struct driver d;
     pid_t ends[4], stays[3];
     driver_start(&d, &o);
-    driver_expect(&d, "nohup sleep 60 >/dev/null 2>&1 & echo $! >heeds", 0, "");
+    driver_expect(&d, "nohup sleep 600 >/dev/null 2>&1 & echo $! >heeds", 0, "");
     driver_expect(&d,
-                  "(trap '' TERM; sh -c 'echo $$ >stubborn; sleep 60; sleep 60' & wait) "
+                  "(trap '' TERM; sh -c 'echo $$ >stubborn; sleep 600; sleep 600' & wait) "
                   ">/dev/null 2>&1 & :",
                   0, "");
     driver_expect(&d,
-                  "(sh -c 'echo $$ >grandchild; exec sleep 60' &) >/dev/null 2>&1; "
-                  "sleep 60 & exit 3",
+                  "(sh -c 'echo $$ >grandchild; exec sleep 600' &) >/dev/null 2>&1; "
+                  "sleep 600 & exit 3",
                   3, "");
-    driver_expect(&d, "sleep 60 >/dev/null 2>&1 & kill -STOP $!; echo $! >stopped", 0, "");
+    driver_expect(&d, "sleep 600 >/dev/null 2>&1 & kill -STOP $!; echo $! >stopped", 0, "");
     driver_expect(&d, detached, 0, "");
     for (size_t i = 0; i < 4; i++)
         ends[i] = await_pid(&o, left[i]);
@@ -143,7 +116,7 @@ static void stop(const struct options *given)
         assert_false(is_gone(&ends[i]));
     driver_stop(&d);
     for (size_t i = 0; i < 4; i++)
-        assert_true(eventually(is_gone, &ends[i], 3000));
+        assert_true(eventually(is_gone, &ends[i], PATIENCE_MS));
     for (size_t i = 0; i < 3; i++) {
         assert_false(is_gone(&stays[i]));
         kill(stays[i], SIGKILL);
@@ -210,16 +183,19 @@ static void reuse(bool by_number)
     }
     driver_start(&d, &o);
     driver_expect(&d,
-                  "echo $$ >group; (sleep 0.3; exec setsid sleep 60) </dev/null >/dev/null 2>&1 &",
+                  "echo $$ >group; (until [ -e go ]; do sleep 0.01; done; exec setsid sleep 600) "
+                  "</dev/null >/dev/null 2>&1 &",
                   0, "");
     pid_t group = await_pid(&o, "group");
     assert_int_equal(kill(-group, 0), 0); /* exec has seen that something is left */
-    assert_true(eventually(group_is_gone, &group, 5000));
+    make_file(&o, "go");
+    assert_true(eventually(group_is_gone, &group, PATIENCE_MS));
     /* Not any process: Landlock keeps exec from signalling what is none of its descendants. */
     char text[200];
     snprintf(text, sizeof text,
              "echo %d >/proc/sys/kernel/ns_last_pid; "
-             "setsid sleep 60 </dev/null >/dev/null 2>&1 & echo $! >newcomer; sleep 0.2",
+             "setsid sleep 600 </dev/null >/dev/null 2>&1 & echo $! >newcomer; "
+             "until kill -s 0 -- -$! 2>/dev/null; do :; done",
              (int)group - 1);
     driver_expect(&d, text, 0, "");
     assert_int_equal(await_pid(&o, "newcomer"), group);
@@ -289,7 +265,7 @@ static void many_groups(void **state)
             assert_false(is_gone(&pids[i]));
             kill(pids[i], SIGKILL);
         } else {
-            assert_true(eventually(is_gone, &pids[i], 3000));
+            assert_true(eventually(is_gone, &pids[i], PATIENCE_MS));
         }
     options_finish(&o);
 }

@@ -77,7 +77,7 @@ static void profiles(void **state)
         {"f() { echo in f; }; export -f f\n", "", NULL,
          "grep -zc ^BASH_FUNC_f /proc/$$/environ; exec env -u X true", "1\n"},
         /* A background process of the profile's does not hold commands up. */
-        {"sleep 60 & export X=1\n", "", NULL, "echo $X", "1\n"},
+        {"sleep 600 & export X=1\n", "", NULL, "echo $X", "1\n"},
     };
     (void)state;
     need_root();
@@ -87,7 +87,6 @@ static void profiles(void **state)
         struct driver d;
         login_as(&o, "/bin/bash", ".bash_profile", p->text);
         o.config.env_init = span_of(p->init);
-        uint64_t start = now_ms();
         driver_start(&d, &o);
         assert_int_equal(d.error, 0);
         struct result r = driver_run(&d, p->command);
@@ -97,7 +96,7 @@ static void profiles(void **state)
             assert_true(log_has(&o, p->log));
         else
             assert_false(log_has(&o, "WARN"));
-        assert_true(now_ms() - start < 9000);
+        assert_false(log_has(&o, "did not end within"));
         driver_stop(&d);
         options_finish(&o);
     }

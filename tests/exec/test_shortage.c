@@ -31,13 +31,18 @@ static bool hit(const void *injection)
     return injection_hits((struct injection *)(uintptr_t)injection) > 0;
 }
 
-static void touch(const struct options *o, const char *name)
+static const struct options *logged_by;
+
+static bool is_logged(const void *text)
 {
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", o->work_dir, name);
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-    assert_true(fd >= 0);
-    close(fd);
+    return log_has(logged_by, text);
+}
+
+/* Waits for a line of exec's log. */
+static void await_log(const struct options *o, const char *text)
+{
+    logged_by = o;
+    assert_true(eventually(is_logged, text, PATIENCE_MS));
 }
 
 /* A text too long for a packet: it comes as a descriptor. */
@@ -87,7 +92,7 @@ static void passing(void **state)
         driver_expect(&d, "echo small", 0, "small\n");
         injection_arm(&injection, f->error, FAULTS);
         send_big(&d, "echo big; exit 3");
-        assert_true(driver_receive(&d, &r, 10000));
+        assert_true(driver_receive(&d, &r, PATIENCE_MS));
         assert_string_equal(r.output, "big\n");
         assert_int_equal(r.status, 3);
         result_finish(&r);
@@ -122,7 +127,7 @@ static void lasting(void **state)
     for (int i = 0; i < 5; i++)
         driver_send_text(&d, "touch ran; echo never");
     for (int i = 0; i < 5; i++) {
-        assert_true(driver_receive(&d, &r, 20000));
+        assert_true(driver_receive(&d, &r, PATIENCE_MS));
         assert_int_equal(r.status, 126);
         assert_string_equal(r.output, "tw-agent: the command was not run: no process for it: "
                                       "Resource temporarily unavailable\n");
@@ -160,17 +165,17 @@ static void output_waits(void **state)
         o.log = true;
         driver_start(&d, &o);
         driver_send_text(&d, "echo $$ >pid");
-        assert_true(driver_receive(&d, &r, 5000));
+        assert_true(driver_receive(&d, &r, PATIENCE_MS));
         result_finish(&r);
         driver_send_text(&d, commands[i].text);
         driver_expect(&d, "exec true", 0, ""); /* the one before it has started */
         injection_arm(&injection, EMFILE, -1);
-        touch(&o, "go");
-        assert_true(eventually(hit, &injection, 5000));
+        make_file(&o, "go");
+        assert_true(eventually(hit, &injection, PATIENCE_MS));
         assert_false(driver_receive(&d, &r, 400)); /* past the grace of background children */
-        assert_true(log_has(&o, "waits: Too many open files"));
+        await_log(&o, "waits: Too many open files");
         injection_arm(&injection, 0, 0);
-        assert_true(driver_receive(&d, &r, 5000));
+        assert_true(driver_receive(&d, &r, PATIENCE_MS));
         assert_int_equal(r.status, 0);
         assert_int_equal(r.len, commands[i].len);
         assert_int_equal(r.dropped, 0);
@@ -187,6 +192,7 @@ static void output_lost(void **state)
     struct injection injection;
     struct options o;
     struct driver d;
+    struct result r;
     (void)state;
     if (!injection_init(&injection, SYS_write, true))
         skip();
@@ -196,8 +202,14 @@ static void output_lost(void **state)
     o.injection = &injection;
     driver_start(&d, &o);
     injection_arm(&injection, ENOSPC, 1);
-    struct result r = driver_run(&d, "head -c 3000 /dev/zero | tr '\\0' x; sleep 0.1; "
-                                     "dd if=/dev/zero bs=60000 count=8 2>/dev/null; touch whole");
+    driver_send_text(&d, "head -c 3000 /dev/zero | tr '\\0' x; touch said; "
+                         "until [ -e read ]; do sleep 0.01; done; "
+                         "dd if=/dev/zero bs=60000 count=8 2>/dev/null; touch whole");
+    /* What was said has been read when exec waits again: the rest comes apart from it. */
+    assert_true(eventually(is_file, in_work(&o, "said"), PATIENCE_MS));
+    assert_true(eventually(is_asleep, &d.pid, PATIENCE_MS));
+    make_file(&o, "read");
+    assert_true(driver_receive(&d, &r, PATIENCE_MS));
     assert_int_equal(injection_hits(&injection), 1);
     assert_int_equal(r.status, 75);
     static const char line[] =
@@ -281,10 +293,10 @@ static void processes(void **state)
     start_as_user(&o, &d);
     rlim_t before = set_limit(&o, &d, RLIMIT_NPROC, 0);
     driver_send_text(&d, "echo then");
+    await_log(&o, "no process for it: Resource temporarily unavailable");
     assert_false(driver_receive(&d, &r, 150));
-    assert_true(log_has(&o, "no process for it: Resource temporarily unavailable"));
     set_limit(&o, &d, RLIMIT_NPROC, before);
-    assert_true(driver_receive(&d, &r, 5000));
+    assert_true(driver_receive(&d, &r, PATIENCE_MS));
     assert_string_equal(r.output, "then\n");
     result_finish(&r);
     driver_stop(&d);
@@ -308,7 +320,7 @@ static void descriptors(void **state)
         set_limit(&o, &d, RLIMIT_NOFILE, before);
         size_t total = 0;
         for (int i = 0; i < 2; i++) {
-            assert_true(driver_receive(&d, &r, 10000));
+            assert_true(driver_receive(&d, &r, PATIENCE_MS));
             assert_int_equal(r.status, 0);
             total += r.len;
             result_finish(&r);
@@ -340,7 +352,7 @@ static void memory(void **state)
     for (int i = 0; i < 16; i++)
         driver_send(&d, text, sizeof text);
     for (int i = 0; i < 16; i++) {
-        assert_true(driver_receive(&d, &r, 10000));
+        assert_true(driver_receive(&d, &r, PATIENCE_MS));
         if (r.status == 126) {
             refused++;
             assert_string_equal(r.output,

@@ -28,31 +28,23 @@ static struct result look(struct driver *d, const char *pid)
     return driver_run(d, text);
 }
 
-static void read_word(const char *directory, const char *name, char word[32])
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    assert_true(eventually(is_file, path, 5000));
-    usleep(30000);
-    FILE *f = fopen(path, "r");
-    assert_non_null(f);
-    assert_int_equal(fscanf(f, "%31s", word), 1);
-    fclose(f);
-}
-
 /* What a process of the same user sees when no sandbox is around either. */
 static void baseline(void **state)
 {
-    char text[sizeof looks + 64], out[256] = "";
+    char text[sizeof looks + 64], out[256] = "", c;
+    int program[2]; /* closed when the victim runs its program, which has the variable */
     (void)state;
+    assert_int_equal(pipe2(program, O_CLOEXEC), 0);
     pid_t victim = fork();
     if (victim == 0) {
         setsid();
         setenv("MARK", "1", 1);
-        execlp("sleep", "sleep", "20", (char *)NULL);
+        execlp("sleep", "sleep", "600", (char *)NULL);
         _exit(99);
     }
-    usleep(100000);
+    close(program[1]);
+    assert_int_equal(read(program[0], &c, 1), 0);
+    close(program[0]);
     assert_int_equal(chdir("/tmp"), 0);
     snprintf(text, sizeof text, "cd $(mktemp -d)\nset -- %d\nexec 2>/dev/null\n%s", (int)victim,
              looks);
@@ -83,8 +75,8 @@ static void apart(uint64_t isolation)
         options_finish(&o);
         skip();
     }
-    driver_send_text(&d, "export MARK=1; echo $$ > victim; exec sleep 20");
-    read_word(o.work_dir, "victim", pid);
+    driver_send_text(&d, "export MARK=1; echo $$ > victim; exec sleep 600");
+    snprintf(pid, sizeof pid, "%d", (int)await_pid(&o, "victim"));
     struct result r = look(&d, pid);
     if (isolation == SANDBOX_ISOLATE_FULL && d.started.landlock_scoped)
         assert_string_equal(r.output, "");
@@ -96,7 +88,7 @@ static void apart(uint64_t isolation)
     result_finish(&r);
     /* Its own children it may see and signal. */
     driver_expect(&d,
-                  "exec 2>/dev/null; MARK=1 sleep 20 & until grep -qz MARK /proc/$!/environ; do "
+                  "exec 2>/dev/null; MARK=1 sleep 600 & until grep -qz MARK /proc/$!/environ; do "
                   "sleep 0.01; done; kill $!; wait $!; echo $?",
                   0, "143\n");
     driver_stop(&d);

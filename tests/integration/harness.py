@@ -277,14 +277,17 @@ class Agent:
         return self.popen.pid
 
     def processes(self):
-        """Its process tree now, itself first, but for those by which it attacks itself: they come
-        and go a second after its start."""
+        """Its process tree now, itself first, but for those by which it attacks itself, which come
+        and go a second after its start, and those that are not yet the program they become."""
         tree = process_tree(self.pid)
         self._seen.update({(process.pid, process.started): process for process in tree})
         probes = [process for process in tree if process.comm == "tw-agent-probe"]
         hidden = {process.pid for process in probes}
         hidden |= {process.pid for process in tree if process.comm == "sh"
                    and process.pid in {probe.ppid for probe in probes}}
+        argv = {process.pid: process.argv for process in tree}
+        hidden |= {process.pid for process in tree if process.comm.startswith("tw-agent")
+                   and argv.get(process.ppid) == process.argv}
         return [process for process in tree if process.pid not in hidden
                 and process.argv[1:] != [b"trial"]
                 and (process.comm, process.state) != ("tw-agent-net-se", "Z")]

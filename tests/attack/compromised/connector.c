@@ -7,7 +7,7 @@
 #include "ipc/packet.h"
 #include "tests/attack/compromised/puppet.h"
 
-#define PATIENCE 10000
+#define PATIENCE 60000
 
 int __real_packet_send_message(int socket, enum ipc_type type, const void *message, int fd);
 int __wrap_packet_send_message(int socket, enum ipc_type type, const void *message, int fd);

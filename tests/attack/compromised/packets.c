@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define FDS_MAX  8
-#define PATIENCE 5000
+#define PATIENCE 60000 /* ms, for what has to come */
 #define ROOM     60000
 #define SHRINKS  24
 
@@ -212,15 +212,16 @@ long packet_flood(struct puppet_order *o)
         }
     }
     done(&s);
-    return answers;
+    return o->puppet->answers = answers;
 }
 
-/* drain CHANNEL MS: reads what comes, until nothing has come for so long; how many. */
+/* drain CHANNEL MS COUNT: reads what comes, until it was so many, those of a flood before included,
+ * and nothing more has come for so long; how many. */
 long packet_drain(struct puppet_order *o)
 {
     ssize_t len;
-    long n = 0;
-    while (take(atoi(o->words[1]), atoi(o->words[2]), &len) == 1)
+    long n = 0, count = atol(o->words[3]) - o->puppet->answers;
+    while (take(atoi(o->words[1]), n < count ? PATIENCE : atoi(o->words[2]), &len) == 1)
         n++;
     return n;
 }

@@ -69,7 +69,7 @@ static const struct {
     {"ptrace", 2, raw_ptrace},   {"kill", 3, raw_kill},        {"memory", 2, raw_memory},
     {"vm", 2, raw_vm},           {"getfd", 2, raw_getfd},      {"code", 1, raw_code},
     {"raw", 3, packet_raw},      {"ask", 3, packet_ask},       {"flood", 4, packet_flood},
-    {"deaf", 4, packet_flood},   {"shrink", 4, packet_shrink}, {"drain", 3, packet_drain},
+    {"deaf", 4, packet_flood},   {"shrink", 4, packet_shrink}, {"drain", 4, packet_drain},
     {"find", 2, hunt_find},      {"plant", 2, hunt_plant},     {"stay", 1, stay},
     {"swallow", 1, swallow},     {"ticket", 2, ticket},
 };
@@ -106,6 +106,7 @@ bool puppet_obey(struct puppet *p, struct span text)
         memcmp(text.data + 1, p->role, role) != 0 || text.data[role + 1] != ' ')
         return false;
     p->swallow = false;
+    p->answers = 0;
     memcpy(copy, text.data + role + 2, text.len - role - 2);
     copy[text.len - role - 2] = '\0';
     char *rest = copy, *one;

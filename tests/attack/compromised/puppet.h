@@ -24,6 +24,7 @@ struct puppet {
     uint64_t ticket; /* of the command whose end brought the order: exec alone */
     int handover;    /* a socket to hand over in place of the connected one, or -1 */
     bool swallow;    /* what the program was about to send is not sent */
+    long answers;    /* that came during this order's flood */
 };
 
 struct puppet_order {

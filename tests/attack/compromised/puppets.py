@@ -21,6 +21,7 @@ PARENT, PEER = 3, 4  # ipc/birth.h: a child's descriptors
 SANITIZED = build_has("TW_SANITIZE")
 TICKET = int.from_bytes(b"TTTTTTTT", "big")  # becomes the ticket of exec's command
 SIGSYS = "sandbox violation: system call"
+AT_ONCE = 6  # agents
 
 
 def frame(name, **fields):
@@ -73,6 +74,16 @@ class PuppetCase(TowerCase):
     def attested(agent):
         """Waits until the agent's attack on itself is over: its messages are none of the attacker's."""
         agent.wait_log("attestation: [0-9]+ attacks")
+
+    def led_agents(self, orders, prefix, **options):
+        """(number, order, agent) of each order, with an agent of its own: a few at a time, as dozens
+        that start at once keep each other waiting."""
+        orders = list(orders)
+        for first in range(0, len(orders), AT_ONCE):
+            some = range(first, min(first + AT_ONCE, len(orders)))
+            agents = [self.start_agent(program=program_of(self.role), connection_id=f"{prefix}-{number}",
+                                       **options) for number in some]
+            yield from zip(some, orders[first:], agents)
 
     def order(self, *orders):
         """Sends orders by the agent's conversation; the command's id."""

@@ -228,13 +228,13 @@ class Silent(ConnectorCase):
     def test_never_answers(self):
         """Core gives the session up after a minute; the next connectors do their work."""
         agent = self.led("stay")
-        agent.wait_log("no answer within 60 s", timeout=70)
+        agent.wait_log("no answer within 60 s", timeout=60 + 2 * TIMEOUT)
         stuck = [one for one in agent.processes() if one.comm == "tw-agent-net-co"]
-        self.assertEqual(len(stuck), 3)
+        self.assertGreaterEqual(len(stuck), 3)  # more once it tries again
         self.set_free()
         agent.terminate()
         self.assertEqual(agent.wait(), 0)
-        self.assertEqual(agent.children_left(5), [])
+        self.assertEqual(agent.children_left(), [])
 
 
 if __name__ == "__main__":

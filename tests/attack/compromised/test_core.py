@@ -74,11 +74,7 @@ class SystemCalls(PuppetCase):
     @modes()
     def test_each(self):
         self.baseline(self.ends, port=self.tower.port)
-        agents = {}
-        for number, order in enumerate(self.ends):
-            agents[order] = self.start_agent(program=program_of(self.role),
-                                             connection_id=f"core-{number}")
-        for number, (order, agent) in enumerate(agents.items()):
+        for number, order, agent in self.led_agents(self.ends, "core"):
             with self.subTest(order):
                 self.order_of(f"core-{number}", order.format(pid=agent.pid, port=self.tower.port))
                 self.ends_with_code_7(agent,
@@ -124,14 +120,11 @@ class ToTheParent(PuppetCase):
         }
 
     def test_each(self):
-        agents = {}
+        broken = self.broken()
         self.baseline()
-        for number, order in enumerate(self.broken()):
-            agents[order] = self.start_agent(program=program_of(self.role), args=("--log-level", "debug"),
-                                             connection_id=f"c-{number}")
-        for number, (order, why) in enumerate(self.broken().items()):
+        for number, order, agent in self.led_agents(broken, "c", args=("--log-level", "debug")):
+            why = broken[order]
             with self.subTest(order[:70], why=why):
-                agent = agents[order]
                 self.attested(agent)
                 self.order_of(f"c-{number}", order)
                 self.ends_with_code_7(agent, rf"tw-agent\[parent\].*core .*{why}")
@@ -144,7 +137,7 @@ class ToTheParent(PuppetCase):
         self.assertRegex(self.obeyed(agent, f"ask {PARENT} {SEARCH} sealed:11000000"), "^ok [1-9]")
         # The writes that the parent must not see: sealed, they are refused.
         mark = agent.log_mark()
-        self.order(f"shrink {PARENT} {SEARCH} sealed:11000000", f"drain {PARENT} 1000")
+        self.order(f"shrink {PARENT} {SEARCH} sealed:11000000", f"drain {PARENT} 1000 1")
         self.assertEqual(self.outcome(agent, "shrink", mark), "EPERM")
         # An answer; more if core's own searches of the outputs before were under way.
         self.assertRegex(self.outcome(agent, "drain", mark), "^ok [1-9]")
@@ -174,7 +167,7 @@ class Floods(PuppetCase):
         """As many as the parent's pace allows, and the agent goes on."""
         agent, count = self.puppet_agent(), 15000
         mark, begun = self.tower.mark(), time.monotonic()
-        self.obeyed(agent, f"flood {PARENT} {count} {OPEN_AGENT}", f"drain {PARENT} 1000")
+        self.obeyed(agent, f"flood {PARENT} {count} {OPEN_AGENT}", f"drain {PARENT} 100 {count}")
         took = time.monotonic() - begun
         self.goes_on()
         opened = self.tower.events.count("tcp-accept", after=mark)
@@ -189,11 +182,16 @@ class Floods(PuppetCase):
         agent, count = self.puppet_agent(), 300
         parent = agent.processes()[0]
         before, mark = self.tower.agent, agent.log_mark()
-        self.order(f"flood {PARENT} {count} {SEARCH} sealed:11000000", f"drain {PARENT} 1000")
+        # Stopped until it has the signal and a channel full of searches: it must not end those first.
+        agent.popen.send_signal(signal.SIGSTOP)
+        self.order("swallow", f"flood {PARENT} {count} {SEARCH} sealed:11000000",
+                   f"drain {PARENT} 1000 {count + 2}")
+        self.outcome(agent, "swallow", mark)
         agent.signal(signal.SIGHUP)
-        agent.wait_log(r"tw-agent\[exec\]: obtaining the environment", after=mark, timeout=10)
+        agent.popen.send_signal(signal.SIGCONT)
         answers = [self.outcome(agent, word, mark) for word in ("flood", "drain")]  # and SIGHUP's two
         self.assertEqual(sum(int(answer.split()[1]) for answer in answers), count + 2, answers)
+        self.assertRegex(agent.log, r"(?s)tw-agent\[exec\]: obtaining the environment.*puppet core: flood")
         self.goes_on()
         self.assertIs(self.tower.agent, before)
         self.assertLess(peak_memory(parent), 32 << 20)

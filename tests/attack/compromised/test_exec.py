@@ -5,7 +5,7 @@ it tells core is taken for a broken rule unless a command with that ticket runs.
 
 import shlex
 
-from puppets import PARENT, PEER, TICKET, PuppetCase, array, frame, numbered, program_of
+from puppets import PARENT, PEER, TICKET, PuppetCase, array, frame, numbered
 import harness
 from harness import TIMEOUT, modes
 from support import gate
@@ -87,16 +87,14 @@ class Forgeries(ExecCase):
         }
 
     def test_each(self):
-        agents = {}
-        for number, order in enumerate(self.forgeries()):
-            agents[order] = self.start_agent(program=program_of(self.role),
-                                             connection_id=f"e-{number}")
-        for number, (order, why) in enumerate(self.forgeries().items()):
+        forgeries = self.forgeries()
+        for number, order, agent in self.led_agents(forgeries, "e"):
+            why = forgeries[order]
             with self.subTest(order[:70], why=why):
                 self.tower.wait_online(TIMEOUT, connection_id=f"e-{number}").run("echo first")
                 self.order_of(f"e-{number}", order)
-                self.ends_with_code_7(agents[order], why)
-                self.assertNotRegex(agents[order].log, r"puppet exec: ask: ok [1-9]")
+                self.ends_with_code_7(agent, why)
+                self.assertNotRegex(agent.log, r"puppet exec: ask: ok [1-9]")
 
     def test_own_results(self):
         """The baseline: that exec says what a running command's end was is its right, and the

@@ -53,7 +53,7 @@ static const struct tool tools[] = {
     {"du", "mkdir d; touch d/a; du -s d"},
     {"ps", "ps -e > a; ps aux > b; test -s a -a -s b"},
     {"kill", "sleep 60 & kill $!; ! wait $!"},
-    {"pkill", "sleep 60 & pkill -P $$ sleep; ! wait $!"},
+    {"pkill", "sleep 60 & until pkill -P $$ sleep; do :; done; ! wait $!"},
     {"id", "id; id -un || true"},
     {"date", "date; TZ=Europe/Paris date"},
     {"sleep", "sleep 0.01"},

@@ -16,7 +16,7 @@
 
 #define NO_SUCH_PID  0x7ffffff0 /* above the largest pid_max */
 #define PLAIN_USER   65534
-#define PATIENCE_S   10 /* a call that hangs is ended */
+#define PATIENCE_S   60 /* a call that hangs is ended */
 #define ENTER_FAILED 111
 
 static void report(int fd, long result)

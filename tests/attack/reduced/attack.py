@@ -51,6 +51,14 @@ def queue(pid):
     call(SYS_QUEUE, pid, 0, (ctypes.c_int * 32)(0, 0, -1))
 
 
+def group(pid):
+    """One of another pid namespace has no name here, and 0 would be our own."""
+    number = os.getpgid(pid)
+    if number == 0:
+        raise OSError(errno.EPERM, "")
+    os.killpg(number, 0)
+
+
 def read(pid, name):
     with open(f"/proc/{pid}/{name}", "rb") as file:
         file.read(1)
@@ -61,7 +69,7 @@ ATTEMPTS = {
     "tkill": lambda pid: call(SYS_TKILL, pid, 0),
     "tgkill": lambda pid: call(SYS_TGKILL, pid, pid, 0),
     "queue": queue,
-    "group": lambda pid: os.killpg(os.getpgid(pid), 0),
+    "group": group,
     "handle": by_handle,
     "directory": by_directory,
     "limits": lambda pid: call(302, pid, 0, None, (ctypes.c_uint64 * 2)()),

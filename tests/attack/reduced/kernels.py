@@ -12,7 +12,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "integration"))
 
-from harness import AS_ROOT, BUILD, TowerCase, identity_of, own_user  # noqa: E402
+from harness import AS_ROOT, BUILD, TIMEOUT, TowerCase, identity_of, own_user  # noqa: E402
 
 REDUCED = os.path.join(BUILD, "tests", "reduced")
 EXDEV = 18
@@ -84,7 +84,7 @@ class Victim:
     """A process of the commands' user that defends itself by nothing."""
 
     def __enter__(self):
-        self._process = subprocess.Popen(["sleep", "60"],
+        self._process = subprocess.Popen(["sleep", "600"], start_new_session=True,
                                          **(identity_of(own_user()) if AS_ROOT else {}))
         self.pid = self._process.pid
         return self
@@ -94,7 +94,7 @@ class Victim:
         self._process.wait()
 
     def ended_by(self):
-        return -self._process.wait(10)
+        return -self._process.wait(TIMEOUT)
 
 
 class AttackCase(TowerCase):

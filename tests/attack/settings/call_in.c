@@ -15,6 +15,7 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define SKIPPED 77
 
@@ -27,7 +28,7 @@ static void die(const char *what)
     exit(1);
 }
 
-static int wait_stop(pid_t pid)
+static int wait_status(pid_t pid)
 {
     int status;
     if (waitpid(pid, &status, __WALL) != pid)
@@ -36,7 +37,34 @@ static int wait_stop(pid_t pid)
         printf("ended by signal %d\n", WTERMSIG(status));
         exit(0);
     }
-    return WSTOPSIG(status);
+    return status;
+}
+
+static int wait_stop(pid_t pid)
+{
+    return WSTOPSIG(wait_status(pid));
+}
+
+/* What signals come before the stop that was asked for are passed on. */
+static void interrupt(pid_t pid)
+{
+    if (ptrace(PTRACE_INTERRUPT, pid, 0, 0) != 0)
+        die("PTRACE_INTERRUPT");
+    for (int status; (status = wait_status(pid)) >> 16 != PTRACE_EVENT_STOP;)
+        if (ptrace(PTRACE_CONT, pid, 0, WSTOPSIG(status)) != 0)
+            die("the process does not go on");
+}
+
+static bool sleeps(pid_t pid)
+{
+    char path[64], line[512] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "r");
+    if (!f || !fgets(line, sizeof line, f))
+        die(path);
+    fclose(f);
+    const char *end = strrchr(line, ')');
+    return end && strncmp(end, ") S", 3) == 0;
 }
 
 static int go_on(pid_t pid, enum __ptrace_request how, int signal)
@@ -58,19 +86,35 @@ static void step(pid_t pid)
     }
 }
 
+static bool in_call(pid_t pid, struct user_regs_struct *regs)
+{
+    unsigned char code[SYSCALL_LENGTH];
+    struct iovec here = {code, sizeof code};
+    if (ptrace(PTRACE_GETREGS, pid, 0, regs) != 0)
+        die("PTRACE_GETREGS");
+    struct iovec there = {(void *)(uintptr_t)(regs->rip - SYSCALL_LENGTH), sizeof code};
+    return process_vm_readv(pid, &here, 1, &there, 1, 0) == (ssize_t)sizeof code &&
+           memcmp(code, "\x0f\x05", sizeof code) == 0;
+}
+
+/* Nothing tells that a process has come to wait, and it may go on before it is stopped. */
+static void stop_in_call(pid_t pid, struct user_regs_struct *regs)
+{
+    for (;;) {
+        while (!sleeps(pid))
+            usleep(1000);
+        interrupt(pid);
+        if (in_call(pid, regs))
+            return;
+        if (ptrace(PTRACE_CONT, pid, 0, 0) != 0)
+            die("the process does not go on");
+    }
+}
+
 static void make_call(pid_t pid, unsigned long long number)
 {
     struct user_regs_struct before, regs;
-    unsigned char code[SYSCALL_LENGTH];
-    struct iovec here = {code, sizeof code};
-    if (ptrace(PTRACE_GETREGS, pid, 0, &before) != 0)
-        die("PTRACE_GETREGS");
-    struct iovec there = {(void *)(uintptr_t)(before.rip - SYSCALL_LENGTH), sizeof code};
-    if (process_vm_readv(pid, &here, 1, &there, 1, 0) != (ssize_t)sizeof code ||
-        memcmp(code, "\x0f\x05", sizeof code) != 0) {
-        errno = EAGAIN;
-        die("it waits in no system call");
-    }
+    stop_in_call(pid, &before);
     regs = before;
     regs.rip -= SYSCALL_LENGTH;
     regs.rax = number;
@@ -89,9 +133,8 @@ int main(int argc, char **argv)
     if (argc != 3)
         return 2;
     pid_t pid = (pid_t)strtol(argv[1], NULL, 10);
-    if (ptrace(PTRACE_SEIZE, pid, 0, 0) != 0 || ptrace(PTRACE_INTERRUPT, pid, 0, 0) != 0)
+    if (ptrace(PTRACE_SEIZE, pid, 0, 0) != 0)
         die("PTRACE_SEIZE");
-    wait_stop(pid);
     make_call(pid, strtoull(argv[2], NULL, 10));
     if (ptrace(PTRACE_DETACH, pid, 0, 0) != 0)
         die("PTRACE_DETACH");

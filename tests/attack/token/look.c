@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -27,13 +28,28 @@ static bool known(const struct threads *t, pid_t id)
     return false;
 }
 
+/* Of what has ended and was not reaped the kernel says EPERM. */
+static bool has_ended(pid_t id)
+{
+    char path[64], line[512] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", id);
+    FILE *f = fopen(path, "re");
+    const char *end = f && fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
+    if (f)
+        fclose(f);
+    return !end || strncmp(end, ") Z", 3) == 0 || strncmp(end, ") X", 3) == 0;
+}
+
 static int stop_thread(struct threads *t, pid_t id)
 {
     int status;
     if (t->n == THREADS_MAX)
         return -1;
-    if (ptrace(PTRACE_SEIZE, id, NULL, NULL) != 0)
+    if (ptrace(PTRACE_SEIZE, id, NULL, NULL) != 0) {
+        if (errno == EPERM)
+            errno = has_ended(id) ? ESRCH : EPERM;
         return -1;
+    }
     t->ids[t->n++] = id;
     if (ptrace(PTRACE_INTERRUPT, id, NULL, NULL) != 0 || waitpid(id, &status, __WALL) != id)
         return -1;

@@ -238,6 +238,21 @@ static bool consider(struct search *s, pid_t pid)
     return true;
 }
 
+/* Most that cannot be seen have ended already; only the newest may be about to come. */
+static void remember_unborn(struct search *s)
+{
+    size_t at = s->n_unborn;
+    if (at == UNBORN) {
+        at = 0;
+        for (size_t i = 1; i < UNBORN; i++)
+            if (s->unborn[i].laps > s->unborn[at].laps)
+                at = i;
+    } else {
+        s->n_unborn++;
+    }
+    s->unborn[at] = (struct unborn){.pid = s->last};
+}
+
 static void find_new(struct search *s)
 {
     char text[128];
@@ -251,8 +266,8 @@ static void find_new(struct search *s)
     if (last < s->last || last - s->last > NEW_PER_LAP)
         s->last = last > 16 ? last - 16 : 0;
     while (s->last < last)
-        if (!consider(s, ++s->last) && s->n_unborn < UNBORN)
-            s->unborn[s->n_unborn++] = (struct unborn){.pid = s->last};
+        if (!consider(s, ++s->last))
+            remember_unborn(s);
 }
 
 /* A process that was forked has its maker's name until it runs its own program. */

@@ -32,7 +32,7 @@ class Harm(UsersCase):
         self.assertEqual(outcome, dict.fromkeys(outcome, "ok"), "the baseline")
 
     def attack(self, isolate):
-        agent = self.online_agent(token=self.token, args=["--heartbeat", "500ms", "--isolate", isolate])
+        agent = self.online_agent(token=self.token, args=["--heartbeat", "3s", "--isolate", isolate])
         agent.wait_log("attestation: [0-9]+ attacks")  # whose sessions come and go
         conversation = self.tower.agent
         processes = self.agents_processes(agent)

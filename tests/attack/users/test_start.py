@@ -4,6 +4,7 @@
 first instruction on. The token is never seen, unless it came by environment or command line; then
 it may be seen in the first moment, which the agent says, and not later."""
 
+import collections
 import contextlib
 import os
 import pwd
@@ -84,6 +85,8 @@ class Starts(UsersCase):
             processes = agent.processes()
             log = agent.log
             self.wiped(processes)
+            for poller in pollers.values():
+                poller.look()  # on a busy host it may not have come to all of them
             agent.terminate()
             self.assertEqual(agent.wait(), 0)
         names = {user: poller.stop() for user, poller in pollers.items()}
@@ -143,24 +146,34 @@ class Starts(UsersCase):
                              user)
         self.assertIn(OPENLY, log)
 
-    def short_starts(self, program):
-        """Starts that are over at once, with the token in the environment and in a pipe."""
-        poller = Poller(self, self.token, own_user(), "environ", "fd", "trace")
-        poller.look()
-        for _ in range(SHORT_STARTS):
-            reading, writing = os.pipe()
-            if AS_ROOT:  # as the shell of that user would make it
-                os.fchown(reading, pwd.getpwnam(own_user()).pw_uid, -1)
-            os.write(writing, self.token.encode())
-            subprocess.run([program, "--version"], check=True, stdout=subprocess.DEVNULL, cwd="/",
-                           env={"TOWER_ACCESS_TOKEN": self.token}, pass_fds=[reading],
-                           **identity_of(own_user()))
-            os.close(reading)
-            os.close(writing)
-        seen = poller.stop()["tw-agent"]
-        self.assertGreaterEqual(seen["met"], SHORT_STARTS / 2, seen)
-        print(f"{program}: {seen}", flush=True)
-        return seen
+    def short_starts(self, program, *, until=lambda seen: True):
+        """Starts that are over at once, with the token in the environment and in a pipe: until enough
+        of them were met, which a busy host may need more of."""
+        seen = collections.Counter()
+        for _ in range(20):
+            poller = Poller(self, self.token, own_user(), "environ", "fd", "trace")
+            poller.look()
+            for _ in range(SHORT_STARTS):
+                self.short_start(program)
+            one = poller.stop().get("tw-agent", {"met": 0, "opened": {}, "found": {}})
+            seen.update(met=one["met"])
+            for kind in ("opened", "found"):
+                seen.update({(kind, way): n for way, n in one[kind].items()})
+            if seen["met"] >= SHORT_STARTS / 2 and until(seen):
+                print(f"{program}: {dict(seen)}", flush=True)
+                return seen
+        self.fail(f"after many starts: {dict(seen)}")
+
+    def short_start(self, program):
+        reading, writing = os.pipe()
+        if AS_ROOT:  # as the shell of that user would make it
+            os.fchown(reading, pwd.getpwnam(own_user()).pw_uid, -1)
+        os.write(writing, self.token.encode())
+        subprocess.run([program, "--version"], check=True, stdout=subprocess.DEVNULL, cwd="/",
+                       env={"TOWER_ACCESS_TOKEN": self.token}, pass_fds=[reading],
+                       **identity_of(own_user()))
+        os.close(reading)
+        os.close(writing)
 
     @unittest.skipUnless(AS_ROOT, "who runs a program of his own can read it")
     @modes("user")
@@ -169,12 +182,11 @@ class Starts(UsersCase):
         user's programs; one that he cannot read, as ours are installed, never is."""
         readable = shutil.copy(PROGRAM, os.path.join(self.directory, "tw-agent"))
         os.chmod(readable, 0o755)
-        seen = self.short_starts(readable)
-        for way in ("environ", "fd", "trace"):
-            self.assertGreater(seen["opened"][way], 0, "the baseline is open")
-        self.assertGreater(seen["found"]["environ"] + seen["found"]["fd"], 0)
+        self.short_starts(readable, until=lambda seen: all(
+            seen["opened", way] for way in ("environ", "fd", "trace"))
+            and seen["found", "environ"] + seen["found", "fd"])
         seen = self.short_starts(PROGRAM)
-        self.assertEqual(seen["opened"], dict.fromkeys(seen["opened"], 0))
+        self.assertEqual({key for key, n in seen.items() if key[0] == "opened" and n}, set())
 
 
 if __name__ == "__main__":

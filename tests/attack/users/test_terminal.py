@@ -23,7 +23,7 @@ while n < most:
     try:
         n += os.write(fd, b"x" * min(most - n, 64))
     except BlockingIOError:
-        if not select.select([], [fd], [], 0.2)[1]:  # the kernel moves it on in the background
+        if not select.select([], [fd], [], 2)[1]:  # the kernel moves it on in the background
             break
 print(n)
 """
@@ -52,18 +52,18 @@ class Terminal(UsersCase):
         os.chmod(path, 0o755)
         return path
 
-    def writer_stops(self, path):
-        """Whether an ordinary program is held up when it writes its log there."""
+    def writer_stops(self, path, patience):
+        """Whether an ordinary program is held up for so long when it writes its log there."""
         with open(path, "wb", buffering=0) as terminal, \
                 subprocess.Popen(["/bin/sh", "-c", "echo a line; echo done >&2"], stdout=terminal,
                                  stderr=subprocess.PIPE, **identity_of(own_user())) as child:
-            done = select.select([child.stderr], [], [], 0.5)[0]
+            done = select.select([child.stderr], [], [], patience)[0]
             child.kill()
         return not done
 
     def outside_terminal(self, script, *arguments):
         path = self.terminal()
-        self.assertFalse(self.writer_stops(path))
+        self.assertFalse(self.writer_stops(path, TIMEOUT))
         done = subprocess.run([common.PYTHON, script, path, *arguments], check=True, capture_output=True,
                               **identity_of(own_user()))
         return path, done.stdout
@@ -71,7 +71,7 @@ class Terminal(UsersCase):
     def attack(self, script, *arguments):
         path = self.terminal()
         program = self.script_file("in-a-terminal", f"#!/bin/sh\nexec {PROGRAM} \"$@\" 2> {path}\n")
-        agent = self.online_agent(token=self.token, program=program, args=["--heartbeat", "500ms"])
+        agent = self.online_agent(token=self.token, program=program, args=["--heartbeat", "3s"])
         conversation = self.tower.agent
         self.read_all()
         result = self.tower.run(f"{common.PYTHON} {script} {path} {' '.join(arguments)}")
@@ -89,7 +89,7 @@ class Terminal(UsersCase):
     def test_stopped(self):
         script = self.script_file("stop.py", _STOP)
         path, _ = self.outside_terminal(script)
-        self.assertTrue(self.writer_stops(path), "the baseline")
+        self.assertTrue(self.writer_stops(path, 0.5), "the baseline")
         self.attack(script)
 
     @modes("user")
@@ -97,7 +97,7 @@ class Terminal(UsersCase):
         """To the last byte; and with room for a part of a line, which takes some bytes and then waits."""
         script = self.script_file("fill.py", _FILL)
         path, room = self.outside_terminal(script, str(1 << 30))
-        self.assertTrue(self.writer_stops(path), "the baseline")
+        self.assertTrue(self.writer_stops(path, 0.5), "the baseline")
         self.attack(script, str(1 << 30))
         for left in (64, 300):
             with self.subTest(left=left):
