@@ -107,38 +107,41 @@ class Subject:
     def processes(self):
         return process_tree(self.pid)
 
+    def each(self, look):
+        """(process, look(its pid)) of those that do not end meanwhile."""
+        for process in self.processes():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                yield process, look(process.pid)
+
     def cpu_seconds(self):
         """User and system time of its processes and of the children they have waited for."""
-        return sum(cpu_ticks(process.pid) for process in self.processes()) / _TICKS
+        return sum(ticks for _, ticks in self.each(cpu_ticks)) / _TICKS
 
     def switches(self):
         """{process name: [how often its threads slept, how often they were preempted]}."""
         total = collections.defaultdict(lambda: [0, 0])
-        for process in self.processes():
-            for i, count in enumerate(switches_of(process.pid)):
+        for process, counts in self.each(switches_of):
+            for i, count in enumerate(counts):
                 total[name_of(process)][i] += count
         return total
 
     def pss_mb(self):
         """{process name: MB}; None where the kernel shows it to root alone."""
         total = {}
-        for process in self.processes():
-            try:
-                with open(f"/proc/{process.pid}/smaps_rollup", encoding="ascii") as file:
-                    kib = next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
-            except PermissionError:
-                return None
-            total[name_of(process)] = total.get(name_of(process), 0) + kib / 1024
+        try:
+            for process, kib in self.each(pss_kib):
+                total[name_of(process)] = total.get(name_of(process), 0) + kib / 1024
+        except PermissionError:
+            return None
         return total
-
 
     def alone_mb(self):
         """MB if no other program used the same files: of pages that can be shared each file's
         most resident copy, of all others the PSS."""
         own, shared = 0, {}
         try:
-            for process in self.processes():
-                for key, sizes in mappings(process.pid):
+            for _, found in self.each(mappings):
+                for key, sizes in found:
                     together = sizes["Shared_Clean"] + sizes["Shared_Dirty"]
                     if key is None:
                         own += sizes["Pss"]
@@ -148,6 +151,11 @@ class Subject:
         except PermissionError:
             return None
         return (own + sum(shared.values())) / 1024
+
+
+def pss_kib(pid):
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        return next((int(line.split()[1]) for line in file if line.startswith("Pss:")), 0)
 
 
 def mappings(pid):

@@ -112,6 +112,7 @@ class Demo:
         self.agent.wait_log("attestation: [0-9]+ attacks")
         out.say(f"{'PID':>7} {'user':<13} {'capabilities':<12} {'no new privs':<12} "
                 f"{'filters':<7} {'traceable':<9} program")
+        self.agent.wait_log("attestation: [0-9]+ attacks")  # whose processes come and go
         tree = self.agent.processes()
         right = []
         for process in tree:
@@ -233,7 +234,7 @@ class Demo:
         except TimeoutError:
             close = None
         out.check(f"the WebSocket was closed with code {close}", close == 1000)
-        left = self.agent.children_left(5)
+        left = self.agent.children_left()
         out.check(f"processes left: {len(left)}", left == [])
         out.check("its log does not have the token", self.token not in self.agent.log)
 

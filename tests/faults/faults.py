@@ -24,7 +24,7 @@ UNKNOWN = b"outcome unknown: the agent was stopped while it ran"
 NOT_RUN = b"the command was not run: the agent was stopped"
 NOT_KEPT = b"it is no longer kept"
 TRY_LATER = 75
-END_SECONDS = 10  # for an agent to end when one of its processes is killed
+END_SECONDS = TIMEOUT  # for an agent to end when one of its processes is killed
 
 
 class FaultCase(TowerCase):
@@ -46,6 +46,12 @@ class FaultCase(TowerCase):
         start = time.monotonic()
         self.assertEqual(agent.wait(END_SECONDS), code, agent.log)
         self.assertEqual(agent.children_left(END_SECONDS - (time.monotonic() - start)), [])
+
+
+def newest_session(processes):
+    """The network session that is in use; one before it may still be ending."""
+    return max((process for process in processes if process.comm == "tw-agent-net-se"
+                and process.argv[1:] != [b"trial"]), key=lambda process: process.started)
 
 
 def results_directory(agent):

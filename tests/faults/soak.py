@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 
-from faults import MIB, SANITIZED, harness, lines_of, results_directory, say
+from faults import MIB, SANITIZED, harness, lines_of, newest_session, results_directory, say
 from harness import AS_ROOT, TIMEOUT, TOKEN, Agent, process_tree, shared_pki, why_not
 from support import read_status, wait_status
 from tower import Tower
@@ -33,7 +33,7 @@ FILL = 10_500       # more than the ledger keeps
 LARGE, LARGE_BYTES = 35, 8 * MIB  # more than the ledger keeps on disk
 WINDOW = 64
 CHECKPOINTS = 5
-SETTLE_SECONDS = 3  # what a checkpoint takes, about
+SETTLE_SECONDS = 5  # what a checkpoint takes, about
 GROWTH, GROWTH_BYTES, GROWTH_DESCRIPTORS = 1.10, 768 * 1024, 2
 SIMULATOR, SIMULATOR_BYTES = "(simulator)", 24 * MIB
 RATE = 16           # commands a second after the warm-up: 20,000 in 10 minutes, that included
@@ -159,7 +159,7 @@ class Soak:
         self.options = options
         self.tower = Tower(shared_pki(), token=TOKEN, keep_events=500).start()
         self.agent = Agent(options.mode, url=self.tower.url, ca_file=self.tower.ca,
-                           args=("--heartbeat", "1s"))
+                           args=("--heartbeat", "2s"))
         self.load = Load(self.tower)
         self.samples = []
         self.drops = 0
@@ -201,8 +201,7 @@ class Soak:
         self.drops += 1
         reconnects = read_status(self.agent)["reconnects"]
         if how == "kill":
-            os.kill(next(one.pid for one in self.processes() if one.comm == "tw-agent-net-se"),
-                    signal.SIGKILL)
+            os.kill(newest_session(self.processes()).pid, signal.SIGKILL)
         elif how in ("rst", "fin"):
             conversation.drop(how)
         else:
@@ -226,12 +225,15 @@ class Soak:
                     and status["commands"]["delivered"] >= self.load.sent, TIMEOUT * 2)
         for _ in range(2):
             self.tower.wait_event("ws-message", TIMEOUT, after=self.tower.mark(), type="heartbeat")
-        background = [one for one in self.processes() if not one.comm.startswith("tw-agent")]
-        for process in background:
-            process.wait_gone(TIMEOUT)
+        # Neither background processes, nor sessions before this one, nor what becomes a command.
+        session, tree = newest_session(self.processes()), self.processes()
+        for process in tree:
+            if process.comm == session.comm and process.pid != session.pid \
+                    or not process.comm.startswith("tw-agent"):
+                process.wait_gone(TIMEOUT)
         use = {}
         for process in self.processes():
-            if process.comm.startswith("tw-agent"):
+            if process.comm.startswith("tw-agent") and process.state != "Z":
                 use[process.comm] = (statistics.median(own_memory(process.pid) for _ in range(3)),
                                      descriptors(process.pid))
         use[SIMULATOR] = own_memory(os.getpid()), 0

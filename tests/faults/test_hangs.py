@@ -11,7 +11,7 @@ from faults import FaultCase, harness, main, say
 from harness import TIMEOUT, modes
 from support import wait_status
 
-LIMIT_SECONDS = 2
+LIMIT_SECONDS = 5  # a command that does not hang is done by then
 # TERM after the limit, KILL 5 s later, and 5 s more before what cannot be killed is given up.
 GIVEN_UP_SECONDS = LIMIT_SECONDS + 5 + 5
 MISSING = fuse.why_not()
@@ -37,7 +37,7 @@ class Hangs(FaultCase):
 
     def online(self, **options):
         return self.online_agent(args=("--command-timeout", f"{LIMIT_SECONDS}s",
-                                       "--heartbeat", "500ms"), **options)
+                                       "--heartbeat", "1s"), **options)
 
     def check_heartbeats(self):
         mark = self.tower.mark()
@@ -47,7 +47,7 @@ class Hangs(FaultCase):
 
     def check_limit(self, result):
         self.assertEqual(result.exit_status, 124, result.output)
-        self.assertIn(b"ended after 2s (--command-timeout)", result.output)
+        self.assertIn(b"ended after %ds (--command-timeout)" % LIMIT_SECONDS, result.output)
 
     # At start.
 
@@ -96,7 +96,7 @@ class Hangs(FaultCase):
         self.check_heartbeats()
         result = self.tower.wait_result(id, TIMEOUT)
         self.check_limit(result)
-        self.assertGreaterEqual(result.seconds, GIVEN_UP_SECONDS - 0.5)
+        self.assertGreaterEqual(result.seconds, GIVEN_UP_SECONDS)
         agent.wait_log("hangs in the kernel: answered without its end")
         left = [process for process in agent.processes() if process.comm in ("cat", "sh")]
         self.assertEqual(len(left), 1, "something hangs, or this proved nothing")
@@ -139,7 +139,7 @@ class Hangs(FaultCase):
         agent.terminate()
         agent.wait_log("stopping: no more commands; 1 running")
         agent.terminate()
-        self.assertEqual(agent.wait(10), 0)
+        self.assertEqual(agent.wait(25), 0)  # it would wait for 30 s
         self.files.resume()
         self.assertEqual(agent.children_left(TIMEOUT), [])
 

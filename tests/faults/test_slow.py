@@ -45,7 +45,7 @@ class Slow(FaultCase):
                 asked = tower.wait_event("http-request", TIMEOUT, step=step)
                 ended = tower.wait_event("tcp-closed", TIMEOUT, conn=asked.conn)
                 self.assertGreater(ended.t - asked.t, 5, "a slow answer gets its time")
-                self.assertLess(ended.t - asked.t, 20)
+                self.assertLess(ended.t - asked.t, 80, "all of it would take twice as long")
                 agent.wait_log("does not answer in time")
                 tower.wait_online(TIMEOUT)
                 self.assertEqual(tower.run("echo on").output, b"on\n")

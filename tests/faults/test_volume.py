@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 
 from faults import (MIB, SANITIZED, FaultCase, keep_digest, lines_of, main, memory_of,
                     results_directory, say)
@@ -45,7 +46,7 @@ class Burst(FaultCase):
 
     @modes()
     def test_5000_requests(self):
-        agent = self.online_agent(args=("--heartbeat", "1s"))
+        agent = self.online_agent(args=("--heartbeat", "5s"))
         core = agent.process("tw-agent-core")
         before = memory_of(core.pid)
         commands = {f"b{i}": f"echo b{i} >> ran; echo {i}" for i in range(BURST)}
@@ -82,8 +83,11 @@ class Large(FaultCase):
         conversation.send_raw(requests(dict(list(texts.items())[:5])))
         self.tower.wait_result(ids[0], PATIENCE)
         conversation.pause_reading()
+        stopped = time.monotonic()
         conversation.send_raw(requests(dict(list(texts.items())[5:])))
-        conversation.transport.sleep(STOPPED_SECONDS)
+        wait_status(agent, lambda status: status["commands"]["running"] == 0
+                    and status["commands"]["received"] == RESULTS, PATIENCE)
+        conversation.transport.sleep(max(0, stopped + STOPPED_SECONDS - time.monotonic()))
         self.check_held(agent)
         arrived = sum(bool(self.tower.results(id)) for id in ids)
         self.assertLess(arrived, RESULTS // 2, "the stop stopped nothing")

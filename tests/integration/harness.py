@@ -31,7 +31,7 @@ from tower import Pki, Tower  # noqa: E402
 BUILD = os.path.abspath(os.environ.get("TW_BUILD", os.path.join(ROOT, "build", "release")))
 PROGRAM = os.path.join(installed(BUILD), "bin", "tw-agent")
 CONTROL = os.path.join(os.path.dirname(PROGRAM), "tw-agentctl")
-TIMEOUT = 30  # sanitizer builds run in parallel on slow machines
+TIMEOUT = 60  # sanitizer builds run in parallel on slow machines, which stand still at times
 AS_ROOT = os.geteuid() == 0
 RUN_AS = "twlab"
 SERVICE_USERS = ("tw-agent", "tw-agent-net")
@@ -41,14 +41,19 @@ TOKEN = "tw-test-token-4f0c9d1e7ab84c52"
 _PASSED_ON = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "TZ")
 
 
-def ensure_users():
-    """Creates the users of system mode where they are missing; for root.
-
-    Test files run side by side and useradd does not wait for another one, hence the lock.
-    """
+@contextlib.contextmanager
+def users_locked():
+    """Whoever changes users or groups of this machine takes turns: test files run side by side,
+    and neither useradd nor its kin can be relied on to wait for another one."""
     with open(os.open("/run/lock/tw-agent-tests", os.O_RDWR | os.O_CREAT, 0o600), "r+",
               encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def ensure_users():
+    """Creates the users of system mode where they are missing; for root."""
+    with users_locked():
         for name in (*SERVICE_USERS, RUN_AS):
             with contextlib.suppress(KeyError):
                 pwd.getpwnam(name)
@@ -296,6 +301,9 @@ class Agent:
         """The one process of that name (the kernel keeps 15 characters of it)."""
         tree = self.processes()
         found = [process for process in tree if process.comm == comm[:15]]
+        # A child that has not become its program yet still has its parent's name.
+        pids = {process.pid for process in found}
+        found = [process for process in found if process.ppid not in pids]
         if len(found) != 1:
             raise AssertionError(f"{len(found)} processes {comm} in {tree}")
         return found[0]

@@ -77,7 +77,7 @@ class HostileCase(TowerCase):
                 most = SANITIZED_MEMORY if build_has("TW_SANITIZE") else MOST_MEMORY[name]
                 self.assertLessEqual(peak, most, name)
 
-    def attack_conversations(self, attacks, ends=None, heartbeat="1s"):
+    def attack_conversations(self, attacks, ends=None, heartbeat="3s"):
         """`attacks` are functions of a conversation. `ends` says whether the agent has to end the
         connection (True), has to keep it (False), or may choose (None)."""
         victims = []

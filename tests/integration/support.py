@@ -30,16 +30,24 @@ def read_status(agent):
         return json.load(file)
 
 
-def wait_status(agent, condition, timeout=TIMEOUT):
-    """The agent's status once condition(status) holds; each rename of a new file wakes us."""
+def _read_if_there(path):
+    with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
+        return json.load(file)
+    return None
+
+
+def wait_status(agent, condition, timeout=TIMEOUT, folder=None):
+    """The agent's status once condition(status) holds; each rename of a new file wakes us. With a
+    folder the file need not be there yet."""
     libc = ctypes.CDLL(None, use_errno=True)
     watch = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        folder = os.path.dirname(status_file(agent))
+        path = os.path.join(folder, "status.json") if folder else status_file(agent)
+        folder = os.path.dirname(path)
         if libc.inotify_add_watch(watch, folder.encode(), _IN_MOVED_TO) < 0:
             raise OSError(ctypes.get_errno(), folder)
         deadline = time.monotonic() + timeout
-        while not condition(status := read_status(agent)):
+        while not ((status := _read_if_there(path)) and condition(status)):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise AssertionError(f"the status stays {status}\nThe agent's log:\n{agent.log}")

@@ -17,15 +17,14 @@ class Closes(TowerCase):
     def test_4000_is_standby(self):
         agent = self.online_agent()
         first = self.tower.agent
-        mark = self.tower.mark()
+        mark, start = self.tower.mark(), time.monotonic()
         first.close(4000, "Another agent is connected")
         agent.wait_log("standby: another agent with this connection ID")
-        start = time.monotonic()
         wait_status(agent, lambda status: status["state"] == "standby")
         second = self.tower.wait_online(TIMEOUT, newer_than=first)
         waited = time.monotonic() - start
-        self.assertGreater(waited, 4.5)
-        self.assertLess(waited, 18)
+        self.assertGreater(waited, 5)
+        self.assertLess(waited, 15 + 30)  # and what a busy machine adds
         self.assertEqual([request.step for request in self.tower.requests(after=mark)],
                          ["connect"])
         self.assertEqual(second.run("echo on").output, b"on\n")
@@ -34,11 +33,11 @@ class Closes(TowerCase):
     def test_4001_after_a_short_session(self):
         agent = self.online_agent()
         first = self.tower.agent
+        start = time.monotonic()
         first.close(4001, "authenticate again")
         agent.wait_log("close code 4001")
-        start = time.monotonic()
         self.tower.wait_online(TIMEOUT, newer_than=first)
-        self.assertGreater(time.monotonic() - start, 0.3, "a short session must not loop")
+        self.assertGreater(time.monotonic() - start, 0.5, "a short session must not loop")
 
     def test_other_closes(self):
         agent = self.online_agent()
@@ -54,7 +53,7 @@ class Closes(TowerCase):
 
 class Drops(TowerCase):
     def drop_while_running(self, how):
-        agent = self.online_agent(args=("--heartbeat", "500ms"))
+        agent = self.online_agent(args=("--heartbeat", "2s"))
         hold = gate(self, agent)
         first = self.tower.agent
         id = first.send_command(f"echo x >> count; {hold.text}; echo done")
@@ -130,7 +129,7 @@ class Drops(TowerCase):
         first.go_silent()
         start = time.monotonic()
         agent.wait_log("the connection is dead")
-        self.assertLess(time.monotonic() - start, 2, "two to three heartbeats")
+        self.assertLess(time.monotonic() - start, 30, "by default it is more than 45 s")
         first.drop()  # Tower would hold the place of a session that it takes for alive
         second = self.tower.wait_online(TIMEOUT, newer_than=first)
         self.assertEqual(second.run("echo on").output, b"on\n")
@@ -140,13 +139,13 @@ class Drops(TowerCase):
         agent = self.online_agent(args=("--heartbeat", "1500ms"))
         first = self.tower.agent
         first.heartbeat_replies = False
-        agent.wait_log("the connection is dead", timeout=8)
+        agent.wait_log("the connection is dead", timeout=40)  # by default it is more than 45 s
         self.tower.wait_online(TIMEOUT, newer_than=first)
 
     def test_slow_upload_is_no_silence(self):
         """A result that takes many heartbeats to go out is progress, though no reply comes."""
         self.tower.receive_buffer = 131_072
-        agent = self.online_agent(args=("--heartbeat", "1s"))
+        agent = self.online_agent(args=("--heartbeat", "2s"))
         conversation = self.tower.agent
         conversation.throttle(500_000, receive_buffer=131_072)
         id = conversation.send_command("head -c 3000000 /dev/zero")
@@ -181,7 +180,7 @@ class Waiting(TowerCase):
         self.assertEqual(len(times), 3)
         self.assertGreater(times[1] - times[0], 2.9)
         self.assertGreater(times[2] - times[1], 1.9)
-        self.assertLess(times[2] - times[0], 12)
+        self.assertLess(times[2] - times[0], TIMEOUT)
 
     def test_odd_retry_after(self):
         for value in ("-5", "soon", "", "0x10", "1" * 400):
@@ -203,7 +202,7 @@ class Waiting(TowerCase):
     def test_server_that_never_answers(self):
         self.tower.on("service-info", Stall(), times=1)
         agent = self.start_agent()
-        agent.wait_log("does not answer in time", timeout=60)
+        agent.wait_log("does not answer in time", timeout=TIMEOUT)
         self.tower.wait_online(TIMEOUT)
 
     def test_log_says_a_long_outage_once(self):
@@ -223,7 +222,7 @@ class Token(TowerCase):
             agent = self.start_agent()
             agent.wait_log(rf"the access token was refused by \S+ \(status {status}")
             self.assertEqual(agent.wait(), 4)
-            self.assertEqual(agent.children_left(5), [])
+            self.assertEqual(agent.children_left(), [])
             self.assertNotIn(TOKEN, agent.log)
             self.assertNotIn("\x1b", agent.log)
 
@@ -289,7 +288,7 @@ class Token(TowerCase):
         agent = self.start_agent()
         agent.wait_log(r"too old: its API version is 1\.7\.9, and this agent needs 1\.8 or later")
         self.assertEqual(agent.wait(), 5)
-        self.assertEqual(agent.children_left(5), [])
+        self.assertEqual(agent.children_left(), [])
         self.assertEqual([request.token for request in self.tower.requests()], [None])
 
     def test_oldest_server(self):

@@ -100,23 +100,26 @@ class Heartbeats(TowerCase):
         return (times[-1] - times[0]) / (count - 1)
 
     def test_option(self):
-        self.online_agent(args=("--heartbeat", "300ms"))
-        average = self.interval_of(5)
-        self.assertGreater(average, 0.28)
-        self.assertLess(average, 0.6)
+        """A late look at the first one makes the average less, one at the last one more."""
+        self.online_agent(args=("--heartbeat", "500ms"))
+        average = self.interval_of(9)
+        self.assertGreater(average, 0.25)
+        self.assertLess(average, 5)  # the default is 45 s
         self.assertEqual(self.tower.events.count("ws-bad-message"), 0)
 
     def test_variable(self):
-        self.online_agent(env={"TOWER_AGENT_HEARTBEAT": "PT1S"})
-        self.assertGreater(self.interval_of(2), 0.9)
+        self.online_agent(env={"TOWER_AGENT_HEARTBEAT": "PT2S"})
+        average = self.interval_of(3)
+        self.assertGreater(average, 1)
+        self.assertLess(average, 10)
 
     def test_option_comes_before_the_variable(self):
         self.online_agent(args=("--heartbeat=200ms",), env={"TOWER_AGENT_HEARTBEAT": "60"})
-        self.assertLess(self.interval_of(3), 2)
+        self.assertLess(self.interval_of(3), 20)
 
     def test_late_and_unasked_replies(self):
         self.tower.heartbeat_delay = 0.1
-        agent = self.online_agent(args=("--heartbeat", "300ms"))
+        agent = self.online_agent(args=("--heartbeat", "1s"))
         conversation = self.tower.agent
         for _ in range(20):
             conversation.send_json({"@type": "heartbeat"})

@@ -26,7 +26,7 @@ class ErrorCase(TowerCase):
         self.assertEqual(agent.wait(), code, agent.log)
         self.assertRegex(agent.log, words)
         self.check_output(agent.log, options["token"])
-        self.assertEqual(agent.children_left(5), [])
+        self.assertEqual(agent.children_left(), [])
         self.assertLess(len(agent.log.splitlines()), 12, agent.log)
         return agent.log
 
@@ -203,7 +203,8 @@ class Addresses(ErrorCase):
 
     def test_unknown_host(self):
         agent = self.start_agent(url="https://tower.invalid/api")
-        agent.wait_log("the host name cannot be resolved: .*tower.invalid")
+        # Which of the two depends on the name service, if there is any.
+        agent.wait_log("(host name cannot be resolved: |name service did not answer).*tower.invalid")
 
     def test_nobody_listens(self):
         with socket.socket() as closed:

@@ -23,7 +23,7 @@ class Descriptors(TowerCase):
 
     def test_results_that_nobody_reads(self):
         """Each waits in memory; one descriptor each would be more than there are."""
-        agent = self.online_agent(args=("--max-commands", "64", "--heartbeat", "120s"))
+        agent = self.online_agent(args=("--max-commands", "64", "--heartbeat", "400s"))
         core = agent.process("tw-agent-core")
         last = gate(self, agent)
         conversation = self.tower.agent
@@ -33,7 +33,7 @@ class Descriptors(TowerCase):
         conversation.send_raw(b"".join(
             frames.text(json.dumps({"@type": "command-request", "id": f"c{i}", "command": command}))
             for i, command in enumerate(commands)))
-        last.reached()  # all others have been started
+        last.reached(5 * TIMEOUT)  # all others have been started
         last.open()
         conversation.resume()
         for i in range(RESULTS):
@@ -50,11 +50,15 @@ class Files(TowerCase):
         cannot be done, the agent goes on."""
         agent = self.online_agent(args=("--heartbeat", "500ms"))
         new = os.path.join(os.path.dirname(status_file(agent)), "status.json.new")
+        # Again while the agent's own is there.
         for make in ("mkfifo {0}", "ln -s /etc/passwd {0}", "echo mine > f; ln f {0}"):
-            self.assertEqual(self.tower.run(make.format(new)).exit_status, 0)
+            before, _, last = make.format(new).rpartition("; ")
+            text = f"{before or ':'}; until {last} 2> /dev/null; do :; done"
+            self.assertEqual(self.tower.run(text).exit_status, 0)
             wait_status(agent, lambda status: not os.path.lexists(new))
         self.assertEqual(commands_file(agent, "f"), "mine\n")
-        self.assertEqual(self.tower.run(f"mkdir {new}").exit_status, 0)
+        made = self.tower.run(f"until mkdir {new} 2> /dev/null; do :; done")
+        self.assertEqual(made.exit_status, 0)
         agent.wait_log("status.json cannot be written")
         mark = self.tower.mark()
         self.tower.wait_event("ws-message", TIMEOUT, after=mark, type="heartbeat")

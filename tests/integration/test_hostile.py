@@ -179,7 +179,7 @@ class Floods(HostileCase):
         self.online_agent()
         command = json.dumps({"@type": "command-request", "id": "behind", "command": "echo on"})
         self.tower.agent.send_raw(frames.ping(b"x" * 100) * 150 + frames.text(command))
-        self.assertEqual(self.tower.wait_result("behind", 15).output, b"on\n")
+        self.assertEqual(self.tower.wait_result("behind", 40).output, b"on\n")
 
     def test_pings_without_reading(self):
         self.tower.receive_buffer = 4096
@@ -206,7 +206,7 @@ class Floods(HostileCase):
         self.check_agent(agent, watch)
 
     def test_heartbeats(self):
-        agent = self.online_agent(args=("--heartbeat", "500ms"))
+        agent = self.online_agent(args=("--heartbeat", "3s"))
         watch = Watch(agent)
         conversation = self.tower.agent
         conversation.send_raw(frames.text('{"@type":"heartbeat"}') * 50_000)
@@ -214,7 +214,7 @@ class Floods(HostileCase):
         self.check_agent(agent, watch)
 
     def test_commands_by_count(self):
-        agent = self.online_agent(args=("--max-commands", "1", "--heartbeat", "500ms"))
+        agent = self.online_agent(args=("--max-commands", "1", "--heartbeat", "3s"))
         watch = Watch(agent)
         hold = gate(self, agent)
         conversation = self.tower.agent

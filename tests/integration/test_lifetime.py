@@ -4,12 +4,13 @@
 
 import os
 import signal
-import time
 
 import harness
 from harness import TIMEOUT, TowerCase, modes
 from support import commands_file, gate, wait_status
 from tower import Stall
+
+DRAIN = 30  # seconds that the agent gives running commands and results when it is asked to stop
 
 
 class Stops(TowerCase):
@@ -31,7 +32,7 @@ class Stops(TowerCase):
         self.assertEqual((result.output, result.exit_status), (b"last\n", 9))
         self.tower.wait_event("ws-close-received", conn=conversation.number, code=1000)
         self.assertEqual(agent.wait(), 0)
-        self.assertEqual(agent.children_left(5), [])
+        self.assertEqual(agent.children_left(), [])
         self.assertIsNone(commands_file(agent, "late"))
 
     def test_interrupt(self):
@@ -39,7 +40,7 @@ class Stops(TowerCase):
         agent.signal(signal.SIGINT)
         self.assertEqual(agent.wait(), 0)
         self.tower.wait_event("ws-close-received", code=1000)
-        self.assertEqual(agent.children_left(5), [])
+        self.assertEqual(agent.children_left(), [])
 
     def test_terminal_interrupts_the_whole_group(self):
         """Ctrl-C goes to every process of the group; only the parent may act on it."""
@@ -63,21 +64,19 @@ class Stops(TowerCase):
         hold.reached()
         agent.terminate()
         agent.wait_log("stopping: no more commands; 1 running")
-        start = time.monotonic()
         agent.terminate()
-        self.assertEqual(agent.wait(), 0)
-        self.assertLess(time.monotonic() - start, 5)
-        self.assertEqual(agent.children_left(5), [])
+        self.assertEqual(agent.wait(DRAIN - 5), 0)
+        self.assertEqual(agent.children_left(), [])
 
     def test_before_it_is_online(self):
+        """Without the ten seconds that the server had to answer."""
         self.tower.on("service-info", Stall())
         agent = self.start_agent()
         self.tower.wait_event("http-request")
         agent.terminate()
-        start = time.monotonic()
-        self.assertEqual(agent.wait(), 0)
-        self.assertLess(time.monotonic() - start, 5)
-        self.assertEqual(agent.children_left(5), [])
+        self.assertEqual(agent.wait(DRAIN - 5), 0)
+        self.assertNotIn("does not answer in time", agent.log)
+        self.assertEqual(agent.children_left(), [])
 
     def test_while_it_waits(self):
         self.tower.stop_listening()
@@ -85,15 +84,13 @@ class Stops(TowerCase):
         agent.wait_log("cannot connect")
         agent.terminate()
         self.assertEqual(agent.wait(), 0)
-        self.assertEqual(agent.children_left(5), [])
+        self.assertEqual(agent.children_left(), [])
 
     def test_tower_does_not_answer_the_close(self):
         agent = self.online_agent()
         self.tower.agent.go_silent()
         agent.terminate()
-        start = time.monotonic()
-        self.assertEqual(agent.wait(), 0)
-        self.assertLess(time.monotonic() - start, 10)
+        self.assertEqual(agent.wait(DRAIN - 5), 0)
 
 
 class Deaths(TowerCase):
@@ -107,11 +104,9 @@ class Deaths(TowerCase):
         hold = gate(self, agent)
         self.tower.send_command(hold.text)
         hold.reached()
-        start = time.monotonic()
         self.kill(agent, name)
-        self.assertEqual(agent.wait(10), 7)
-        self.assertLess(time.monotonic() - start, 5)
-        self.assertEqual(agent.children_left(5), [])
+        self.assertEqual(agent.wait(DRAIN - 5), 7)
+        self.assertEqual(agent.children_left(), [])
         self.assertRegex(agent.log, rf"ERROR .*{name.removeprefix('tw-agent-')}")
 
     @modes()
@@ -136,7 +131,7 @@ class Deaths(TowerCase):
         self.assertGreaterEqual(len(tree), 7, tree)
         agent.popen.kill()
         agent.wait()
-        self.assertEqual(agent.children_left(5), [])
+        self.assertEqual(agent.children_left(), [])
         self.tower.wait_event("ws-end")
 
     @modes()
@@ -156,6 +151,7 @@ class Deaths(TowerCase):
 
     def test_sessions_leave_no_zombies(self):
         agent = self.online_agent()
+        agent.wait_log("attestation: [0-9]+ attacks")  # whose processes come and go
         for _ in range(2):
             first = self.tower.agent
             self.kill(agent, "tw-agent-net-session")

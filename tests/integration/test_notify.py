@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+import statistics
 import struct
 import tempfile
 import time
@@ -15,7 +16,7 @@ import time
 from harness import TIMEOUT, TowerCase, main, modes
 from support import gate, public_directory, write_file
 
-WATCHDOG_S = 0.9
+WATCHDOG_S = 1.2
 # A member's command: sends descriptors that nobody takes, until its user may have no more in flight,
 # and takes the place of each that goes.
 FLIGHT = """
@@ -201,12 +202,21 @@ class Watchdog(TowerCase):
         return self.start_agent(env=manager.environment(WATCHDOG_USEC=usec), **options)
 
     def paced(self, manager):
-        """It comes within half of the time, again and again."""
+        """It comes within half of the time, again and again; a host may stand still for once."""
         manager.wait("WATCHDOG=1")
-        for _ in range(3):
-            start = time.monotonic()
-            manager.wait("WATCHDOG=1", WATCHDOG_S)
-            self.assertLess(time.monotonic() - start, WATCHDOG_S * 0.75)  # half, on a busy host
+        gaps, start = [], time.monotonic()
+        for _ in range(5):
+            manager.wait("WATCHDOG=1")
+            before, start = start, time.monotonic()
+            gaps.append(start - before)
+        self.assertLess(statistics.median(gaps), WATCHDOG_S * 0.75, gaps)  # half, on a busy host
+
+    def silent(self, manager):
+        """Nothing comes any more but what was on its way."""
+        for _ in range(2):
+            if manager.silent_for(1.3 * WATCHDOG_S, "WATCHDOG=1"):
+                return True
+        return False
 
     @modes("system", "user")
     def test_each_loop(self):
@@ -222,7 +232,7 @@ class Watchdog(TowerCase):
                 os.kill(pid, signal.SIGSTOP)
                 try:
                     manager.drain()
-                    self.assertTrue(manager.silent_for(1.3 * WATCHDOG_S, "WATCHDOG=1"))
+                    self.assertTrue(self.silent(manager))
                 finally:
                     os.kill(pid, signal.SIGCONT)
                 self.paced(manager)

@@ -18,17 +18,20 @@ PASSWORD = "pr0xy%50ass9"  # as it stands in a URL; decoding is part of the test
 PLAIN_PASSWORD = "pr0xyPass9"
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def own_port():
+    """A port and what keeps it ours: no other program can bind it, and tinyproxy, which shares it
+    as SO_REUSEADDR lets those do that do not listen, can."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder.getsockname()[1], holder
 
 
 class Proxy:
     """A tinyproxy on loopback, with the tunnels that it was asked for."""
 
     def __init__(self, program, *lines):
-        self.port = free_port()
+        self.port, self._holder = own_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.directory = tempfile.TemporaryDirectory(prefix="tw-proxy-", dir="/tmp")
         path = os.path.join(self.directory.name, "conf")
@@ -51,10 +54,13 @@ class Proxy:
         while words not in self._lines.get(timeout=TIMEOUT):
             pass
 
-    def tunnels(self):
-        return [line for line in self.log if "CONNECT " in line]
+    def wait_tunnels(self, count):
+        """Waits until so many were asked for."""
+        while sum("CONNECT " in line for line in self.log) < count:
+            self._lines.get(timeout=TIMEOUT)
 
     def stop(self):
+        self._holder.close()
         self._process.terminate()
         self._process.wait()
         self._process.stdout.close()
@@ -75,7 +81,7 @@ class ProxyCase(TowerCase):
 
     def check_used(self, proxy, agent):
         self.assertEqual(self.tower.run("echo on").output, b"on\n")
-        self.assertGreaterEqual(len(proxy.tunnels()), 3, proxy.log)
+        proxy.wait_tunnels(3)
         self.check_secret(agent)
 
     def check_secret(self, agent):
@@ -167,7 +173,9 @@ class Passwords(ProxyCase):
 
 class Failures(ProxyCase):
     def test_no_proxy_there(self):
-        agent = self.start_agent(args=("--proxy", f"http://127.0.0.1:{free_port()}"))
+        port, holder = own_port()
+        self.addCleanup(holder.close)
+        agent = self.start_agent(args=("--proxy", f"http://127.0.0.1:{port}"))
         agent.wait_log("(?i)could not connect to the proxy .*refused")
         self.assertEqual(self.tower.events.list("tcp-accept"), [], "never around the proxy")
 
@@ -182,7 +190,7 @@ class Failures(ProxyCase):
         first = self.tower.agent
         first.drop()
         self.tower.wait_online(TIMEOUT, newer_than=first)
-        self.assertGreaterEqual(len(proxy.tunnels()), 4)
+        proxy.wait_tunnels(4)
         self.assertIsNone(agent.popen.poll())
 
     def test_unusable_proxies(self):

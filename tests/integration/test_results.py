@@ -76,7 +76,7 @@ class Restart(Kept):
         wait_status(agent, lambda status: status["commands"]["queued"] == 1)
         self.kill_core(agent)
         self.assertEqual(self.tower.results("small"), [])
-        agent = self.agent(args=("--heartbeat", "300ms"))
+        agent = self.agent(args=("--heartbeat", "1s"))
         agent.wait_log("1 commands whose outcome is unknown and 1 that were not run")
 
         def check(count):
@@ -96,7 +96,7 @@ class Restart(Kept):
         wait_status(agent, lambda status: status["commands"]["delivered"] == 8)
         # And once more, from what was already delivered before a crash.
         self.kill_core(agent)
-        agent = self.agent(args=("--heartbeat", "300ms"))
+        agent = self.agent(args=("--heartbeat", "1s"))
         for id, text in texts.items():
             self.tower.send_command(text, id=id)
         check(3)
@@ -122,13 +122,13 @@ class Restart(Kept):
         self.assertEqual(agent.wait(), 0)
         self.ended(agent)
         self.tower.start_listening()
-        agent = self.agent(args=("--heartbeat", "300ms"))
+        agent = self.agent(args=("--heartbeat", "1s"))
         self.assertEqual(len(self.tower.wait_result("a", TIMEOUT).output), LARGE)
         wait_status(agent, lambda status: status["commands"]["delivered"] == 1)
         self.assertEqual(commands_file(agent, "ran"), "x\n")
 
     def test_large_delivered_result_from_disk(self):
-        agent = self.agent(args=("--heartbeat", "300ms"))
+        agent = self.agent(args=("--heartbeat", "1s"))
         first = self.tower.run(f"head -c {20 * LARGE} /dev/urandom", id="a")
         status = wait_status(agent, lambda status: status["commands"]["delivered"] == 1)
         self.assertEqual((status["results"]["diskBytes"], status["results"]["memoryBytes"]),
@@ -159,7 +159,7 @@ class Restart(Kept):
         other = Tower(harness.shared_pki(), token=harness.TOKEN).start()
         self.addCleanup(other.stop)
         self.tower, first = other, self.tower
-        agent = self.agent(args=("--heartbeat", "300ms"))
+        agent = self.agent(args=("--heartbeat", "1s"))
         agent.wait_log("not a journal of this agent and server: kept as results/journal.aside")
         mark = self.tower.mark()
         self.tower.wait_event("ws-message", TIMEOUT, after=mark, type="heartbeat")
@@ -234,7 +234,7 @@ class FullDisk(Kept):
         agent.wait_log("results are kept on disk again")
         os.kill(agent.process("tw-agent-core").pid, signal.SIGKILL)
         self.ended(agent)
-        agent = self.agent(args=("--heartbeat", "300ms"))
+        agent = self.agent(args=("--heartbeat", "1s"))
         for id in ids:
             self.assertEqual(len(self.tower.wait_result(id, TIMEOUT).output), LARGE)
         self.assertEqual(sorted(commands_file(agent, "ran").split()), list("01234"))
@@ -245,7 +245,7 @@ class FullDisk(Kept):
     @modes()
     def test_full_from_the_start(self):
         state = self.small_disk("64k")
-        agent = self.agent(args=("--heartbeat", "300ms"))
+        agent = self.agent(args=("--heartbeat", "1s"))
         with contextlib.suppress(OSError), \
                 open(os.path.join(state, "filler"), "wb", buffering=0) as file:
             while file.write(b"x" * 4096):

@@ -11,7 +11,7 @@ import subprocess
 import unittest
 
 from harness import AS_ROOT, TIMEOUT, TowerCase, give, main, modes
-from support import public_directory, read_status, status_file, wait_status, write_file
+from support import public_directory, status_file, wait_status, write_file
 
 IN_NAMESPACE = shutil.which("unshare")
 
@@ -141,11 +141,11 @@ class FileSystems(TowerCase):
         self.assertEqual(agent.log.count("status.json cannot be written"), 1)
         inside = f"/proc/{agent.pid}/root{self.directory}"
         os.unlink(f"{inside}/filler")
-        agent.state_dir = inside
         self.tower.agent.run("echo more")
         agent.wait_log("results are on disk again|on disk again")
         self.tower.agent.run("echo more")
-        self.assertEqual(read_status(agent)["state"], "online")
+        wait_status(agent, lambda status: status["state"] == "online",
+                    folder=os.path.join(inside, os.path.basename(self.below)))
         agent.terminate()
         self.assertEqual(agent.wait(), 0)
 

@@ -58,9 +58,9 @@ class Times(TowerCase):
             info = self.tower.wait_event("ws-message", after=mark, type="info")
             times.append(info.t - sent)
             self.assertGreater(info.conn, first.number)
+            # What a wait is, a machine's load does not change; a short one is half a second at least.
+            agents[name].wait_log(r"close code 4001\); trying again in 0\.0 s")
         report("4001 to the next info, after a session that lasted", times)
-        # A short wait would be half a second at least.
-        self.assertLess(statistics.median(times), 0.45)
 
     def check_new_token(self):
         tower = self.tower_of_its_own()
@@ -111,7 +111,7 @@ class Times(TowerCase):
             self.assertEqual(second.run("echo on").output, b"on\n")
         for how, taken in times.items():
             report(f"{how} of the active agent to the info of the other", taken)
-            self.assertLess(max(taken), 25)
+            self.assertLess(max(taken), 45, "15 s are the longest wait in standby")
         for agent in standby.values():
             self.assertEqual(agent.log.count("standby: "), 1, "said once, however often it tries")
             agent.terminate()

@@ -15,8 +15,8 @@ from harness import TIMEOUT, Process, TowerCase
 from support import wait_status
 
 SLOW = 3 * TIMEOUT  # a job's way through a scheduler on a busy machine
-LIMIT = 2  # seconds that commands may take where clients hang
-IMPATIENT = ("--command-timeout", f"{LIMIT}s", "--heartbeat", "300ms")
+LIMIT = 6  # seconds that commands may take where clients hang; those that do not are done by then
+IMPATIENT = ("--command-timeout", f"{LIMIT}s", "--heartbeat", "1s")
 POLL = 0.2  # seconds between two questions; Tower asks about every 12 s
 
 
@@ -99,7 +99,7 @@ class JobCase(TowerCase):
         self.assert_gone(int(client))
         wait_status(self.agent, lambda status: status["commands"]["delivered"] >= 2)
         beats = self.tower.events.count("ws-message", after=before, type="heartbeat")
-        self.assertGreaterEqual(beats, LIMIT)
+        self.assertGreaterEqual(beats, 2)
         self.assertIsNone(self.agent.popen.poll())
         self.scheduler.signal(stopped, signal.SIGCONT)
         self.assertEqual(direct.wait(SLOW), 0)

@@ -29,7 +29,7 @@ worker_threads 2
 scheduler_threads 1
 """
 _CONFIGURATION = {
-    "execd_spool_dir": "{dir}/spool", "gid_range": "20000-20100", "load_report_time": "00:00:01",
+    "execd_spool_dir": "{dir}/spool", "gid_range": "{gids}", "load_report_time": "00:00:01",
     "min_uid": "0", "min_gid": "0", "mailer": "/bin/true", "reporting_params": "accounting=true "
     "reporting=false flush_time=00:00:01 joblog=false sharelog=00:00:00",
     "login_shells": "sh,bash", "loglevel": "log_warning", "administrator_mail": "none"}
@@ -119,7 +119,10 @@ class GridEngine(Daemons):
         return {**self.variables(), "SGE_ND": "1", "LD_LIBRARY_PATH": LIBRARY}
 
     def _make_files(self):
-        values = {"dir": self.directory, "user": daemon_user()}
+        # Jobs are told, and ended, by a group of this range: two Grid Engines of one machine would
+        # end each other's.
+        first = 1_000_000 + 100 * os.getpid()
+        values = {"dir": self.directory, "user": daemon_user(), "gids": f"{first}-{first + 99}"}
         self.write("default/common/bootstrap", _BOOTSTRAP.format(**values))
         self.write("default/common/act_qmaster", "localhost\n")
         with open(os.path.join(SHARED, "default-configuration"), encoding="utf-8") as file:

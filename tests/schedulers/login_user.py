@@ -20,10 +20,12 @@ def commands_user(name, *groups):
         fcntl.flock(lock, fcntl.LOCK_EX)
         former, harness.RUN_AS = harness.RUN_AS, name
         harness.ensure_users()
-        for group in groups:
-            subprocess.run(["groupadd", "-f", group], check=True)
-            subprocess.run(["usermod", "-aG", group, name], check=True)
-        subprocess.run(["usermod", "-s", "/bin/bash", name], check=True, stdout=subprocess.DEVNULL)
+        with harness.users_locked():
+            for group in groups:
+                subprocess.run(["groupadd", "-f", group], check=True)
+                subprocess.run(["usermod", "-aG", group, name], check=True)
+            subprocess.run(["usermod", "-s", "/bin/bash", name], check=True,
+                           stdout=subprocess.DEVNULL)
         write_profile(name, "")
         try:
             yield

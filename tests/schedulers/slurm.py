@@ -6,7 +6,7 @@ import secrets
 import shutil
 import socket
 
-from daemons import Daemons, daemon_user, free_ports
+from daemons import Daemons, daemon_user, own_ports
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo")
 # The default of slurm.conf's PropagateResourceLimits is meant: ALL. So it is not set.
@@ -21,7 +21,8 @@ AuthType=auth/munge
 AuthInfo=socket={dir}/munge/socket
 CredType=cred/munge
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
-MessageTimeout=5
+MessageTimeout=15
+MinJobAge=3600
 StateSaveLocation={dir}/state
 SlurmdSpoolDir={dir}/spool
 SlurmctldPidFile={dir}/slurmctld.pid
@@ -63,7 +64,7 @@ class Slurm(Daemons):
     def __init__(self):
         super().__init__("slurm")
         self.host = socket.gethostname().split(".")[0]  # daemons look for it in the configuration
-        ctld_port, d_port = free_ports(2)
+        (ctld_port, _), (d_port, _) = self._ports = own_ports(2)
         self.conf = self.write("slurm.conf", _CONF.format(
             dir=self.directory, host=self.host, user=daemon_user(), ctld_port=ctld_port,
             d_port=d_port))

@@ -52,7 +52,7 @@ class Detached(TowerCase):
     @modes()
     def test_stays_in_its_group(self):
         """nohup alone outlives the answer, and its command's time limit, but not the agent."""
-        agent = self.online_agent(args=("--command-timeout", "500ms"))
+        agent = self.online_agent(args=("--command-timeout", "5s"))
         finishing, hold = self.start_work(agent, STAYS, "finishing")
         work, _ = self.start_work(agent, STAYS, "work")
         # Its limit began later than those of the two.

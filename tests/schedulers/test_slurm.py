@@ -114,7 +114,7 @@ class Outages(cases.JobCase):
     def test_clients_hang_without_limit(self):
         """Without a time limit what hangs keeps its place, others wait behind it, and each is
         answered once it is over."""
-        self.job_agent(("--max-commands", "2", "--heartbeat", "300ms"))
+        self.job_agent(("--max-commands", "2", "--heartbeat", "1s"))
         self.states()
         self.scheduler.signal("munged", signal.SIGSTOP)
         self.addCleanup(self.scheduler.signal, "munged", signal.SIGCONT)

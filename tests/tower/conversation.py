@@ -96,7 +96,7 @@ class Conversation:
         self.transport.send(frames.text(message))
         return id
 
-    def run(self, command, id=None, timeout=30):
+    def run(self, command, id=None, timeout=60):
         """Sends a command-request and waits for the response that follows it."""
         before = 0 if id is None else len(self.tower.results(id))
         id = self.send_command(command, id)

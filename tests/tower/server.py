@@ -65,6 +65,7 @@ class Tower:
         self._agents = []
         self._results = collections.defaultdict(list)
         self._sent_at = {}
+        self._holder = None
         self._listeners = []
         self._acceptor = None
         self._wake = None
@@ -85,6 +86,9 @@ class Tower:
             connection.transport.end("rst")
         for _, thread in connections:
             thread.join(5)
+        if self._holder is not None:
+            self._holder.close()
+            self._holder = None
 
     def __enter__(self):
         return self.start()
@@ -124,21 +128,27 @@ class Tower:
         os.close(self._wake)
 
     def start_listening(self):
-        """Listens, on the same port as before."""
+        """Listens, on the same port as before: nobody else gets it while we do not."""
+        if self._holder is None:
+            self._holder = self._bind(socket.AF_INET, "127.0.0.1")
+            self.port = self._holder.getsockname()[1]
         self._listeners = [self._listen(socket.AF_INET, "127.0.0.1")]
-        self.port = self._listeners[0].getsockname()[1]
         if self._ipv6:
             self._listeners.append(self._listen(socket.AF_INET6, "::1"))
         self._wake = os.eventfd(0, os.EFD_CLOEXEC)
         self._acceptor = threading.Thread(target=self._accept, name="tower accept", daemon=True)
         self._acceptor.start()
 
-    def _listen(self, family, address):
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    def _bind(self, family, address):
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind((address, self.port))
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind((address, self.port))
+        return bound
+
+    def _listen(self, family, address):
+        listener = self._bind(family, address)
         listener.listen(128)
         listener.setblocking(False)
         return listener
@@ -254,13 +264,13 @@ class Tower:
     def is_online(self, connection_id):
         return self._online(connection_id, None) is not None
 
-    def wait_online(self, timeout=30, connection_id=None, newer_than=None):
+    def wait_online(self, timeout=60, connection_id=None, newer_than=None):
         """The conversation of an agent that has sent its info; `newer_than` waits for the next
         one after that conversation."""
         return self.events.wait_until(lambda: self._online(connection_id, newer_than), timeout,
                                       "agent online")
 
-    def wait_offline(self, timeout=30, connection_id=None):
+    def wait_offline(self, timeout=60, connection_id=None):
         self.events.wait_until(lambda: self._online(connection_id, None) is None, timeout,
                                "agent offline")
 
@@ -269,7 +279,7 @@ class Tower:
     def send_command(self, command, id=None):
         return self._connected().send_command(command, id)
 
-    def run(self, command, id=None, timeout=30):
+    def run(self, command, id=None, timeout=60):
         return self._connected().run(command, id, timeout)
 
     def results(self, id):
@@ -277,7 +287,7 @@ class Tower:
         with self._lock:
             return list(self._results.get(id, ()))
 
-    def wait_result(self, id, timeout=30, count=1):
+    def wait_result(self, id, timeout=60, count=1):
         """The response number `count` with this id, on whichever connection it comes."""
         return self.events.wait_until(
             lambda: len(self._results.get(id, ())) >= count and self._results[id][count - 1],
@@ -314,10 +324,10 @@ class Tower:
     def mark(self):
         return self.events.mark()
 
-    def wait_for(self, predicate, timeout=30, after=0):
+    def wait_for(self, predicate, timeout=60, after=0):
         return self.events.wait_for(predicate, timeout, after)
 
-    def wait_event(self, kind, timeout=30, after=0, **fields):
+    def wait_event(self, kind, timeout=60, after=0, **fields):
         """The first event of this kind with these values, from position `after` on."""
         return self.events.wait(kind, timeout, after, **fields)
 
