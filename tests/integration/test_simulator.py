@@ -262,13 +262,18 @@ class Conversations(TowerCase):
         self.connected()
 
     def test_a_dead_session_is_held(self):
-        self.tower.hold_dead = 0.3
+        self.tower.hold_dead = 3600
         _, agent = self.connected()
         agent.drop()
         with Client(self.tower) as early:
             early.upgrade()
             self.assertEqual(early.closed_with(), 4000)
-        threading.Event().wait(0.3)
+        self.tower.token = "another"  # and with it another place
+        self.tower.hold_dead = 0.1
+        _, agent = self.connected()
+        agent.drop()
+        self.tower.wait_event("ws-end", conn=agent.number)
+        threading.Event().wait(0.1)
         client, agent = self.connected()
         agent.close()
         client.closed_with()
@@ -278,9 +283,9 @@ class Conversations(TowerCase):
     def test_silence_and_slow_reading(self):
         self.tower.receive_buffer = 4096
         client, agent = self.connected()
+        start = time.monotonic()
         agent.go_silent(0.2)
         client.send({"@type": "heartbeat"})
-        start = time.monotonic()
         client.message()
         self.assertGreater(time.monotonic() - start, 0.15)
         agent.throttle(200_000)
@@ -335,7 +340,7 @@ class Conversations(TowerCase):
             for _ in range(10_000):
                 client.frame()
             client.sock.close()
-            sender.join(10)
+            sender.join(harness.TIMEOUT)
             self.assertGreater(sent[0], 10_000)
             self.tower.wait_offline()
         _, agent = self.connected()
@@ -377,7 +382,7 @@ class Program(unittest.TestCase):
         child = subprocess.Popen([sys.executable, program, *arguments], text=True,
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  stderr=subprocess.DEVNULL)
-        self.addCleanup(child.wait, 10)
+        self.addCleanup(child.wait, harness.TIMEOUT)
         self.addCleanup(child.stdout.close)
         self.addCleanup(child.stdin.close)
         ready = json.loads(child.stdout.readline())
@@ -422,7 +427,7 @@ class Program(unittest.TestCase):
         self.assertEqual(self.answer(child)["ok"], False)
         self.ask(child, op="stop")
         self.assertTrue(self.answer(child)["ok"])
-        self.assertEqual(child.wait(10), 0)
+        self.assertEqual(child.wait(harness.TIMEOUT), 0)
 
     def test_shell(self):
         child, client = self.start("--shell")
@@ -434,7 +439,7 @@ class Program(unittest.TestCase):
         self.assertEqual(child.stdout.readline(), "hi\n")
         self.assertRegex(child.stdout.readline(), r"^\[exit 0, ")
         child.stdin.close()
-        self.assertEqual(child.wait(10), 0)
+        self.assertEqual(child.wait(harness.TIMEOUT), 0)
 
 
 class Harness(TowerCase):
@@ -447,13 +452,17 @@ class Harness(TowerCase):
         expected = "root" if self.mode == "system" else harness.own_user()
         self.assertEqual(agent.wait_log(r"started as (\S+)")[1], expected)
         agent.wait_log("ready")
+        until = time.monotonic() + harness.TIMEOUT
         tree = agent.processes()
-        self.assertEqual([process.comm for process in tree][1:], ["sleep"])
+        while [process.comm for process in tree][1:] != ["sleep"]:
+            self.assertLess(time.monotonic(), until, tree)
+            time.sleep(0.01)  # its child is a shell still
+            tree = agent.processes()
         self.assertEqual(tree[1].ppid, agent.pid)
         with self.assertRaises(AssertionError):
             agent.wait_log("never", timeout=0.01)
         agent.terminate()
-        self.assertEqual(agent.popen.wait(10), 3)
+        self.assertEqual(agent.popen.wait(harness.TIMEOUT), 3)
         self.assertEqual([process.comm for process in agent.children_left(0.1)], ["sleep"])
         os.kill(tree[1].pid, signal.SIGKILL)
         self.assertEqual(agent.children_left(), [])
