@@ -38,6 +38,7 @@ SERVICE_USERS = ("tw-agent", "tw-agent-net")
 MODES = ("system", "user")
 TOKEN = "tw-test-token-4f0c9d1e7ab84c52"
 
+_F_SETPIPE_SZ = 1031  # Python has it since 3.10
 _PASSED_ON = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "TZ")
 
 
@@ -386,6 +387,9 @@ class Agent:
         as_root = self.mode == "system" or self.command[0] != self.program
         identity = {} if as_root else identity_of(self.user)
         reading, writing = os.pipe()
+        # The agent drops a line for which there is no room, and this process may be busy.
+        with contextlib.suppress(PermissionError):  # a plain user may have too many
+            fcntl.fcntl(writing, _F_SETPIPE_SZ, 1 << 20)
         self.popen = subprocess.Popen(self.command, env=environment, cwd=self.home,
                                       stdin=subprocess.DEVNULL, stdout=writing, stderr=writing,
                                       pass_fds=descriptors, **identity)

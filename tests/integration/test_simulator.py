@@ -340,7 +340,7 @@ class Conversations(TowerCase):
             for _ in range(10_000):
                 client.frame()
             client.sock.close()
-            sender.join()
+            sender.join(harness.TIMEOUT)
             self.assertGreater(sent[0], 10_000)
             self.tower.wait_offline()
         _, agent = self.connected()
@@ -452,8 +452,12 @@ class Harness(TowerCase):
         expected = "root" if self.mode == "system" else harness.own_user()
         self.assertEqual(agent.wait_log(r"started as (\S+)")[1], expected)
         agent.wait_log("ready")
+        until = time.monotonic() + harness.TIMEOUT
         tree = agent.processes()
-        self.assertEqual([process.comm for process in tree][1:], ["sleep"])
+        while [process.comm for process in tree][1:] != ["sleep"]:
+            self.assertLess(time.monotonic(), until, tree)
+            time.sleep(0.01)  # its child is a shell still
+            tree = agent.processes()
         self.assertEqual(tree[1].ppid, agent.pid)
         with self.assertRaises(AssertionError):
             agent.wait_log("never", timeout=0.01)

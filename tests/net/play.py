@@ -22,7 +22,7 @@ from tower.pki import Pki  # noqa: E402
 
 PROGRAM = os.environ.get("TW_SESSION", "")
 SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
-PATIENCE = 20
+PATIENCE = 60  # for what comes at once, but for a machine that stops for seconds
 PURPOSES = ("probe", "login", "agent")
 (RESOLVE, CONNECT, PROXY, TLS, PIN, TOKEN, HTTP, UPGRADE, CLOSED, CLOSING, DROPPED, PROTOCOL,
  TIMEOUT, INTERNAL) = range(14)
@@ -78,7 +78,7 @@ class Session:
     """The program, started as the launcher starts it; we hold the other ends."""
 
     def __init__(self, purpose="agent", *, ca=SYSTEM_CA, host="localhost", port=443, url_path="",
-                 connection_id="id-1", pins=b"", timeout_ms=5000, log_level=3, environment=None,
+                 connection_id="id-1", pins=b"", timeout_ms=PATIENCE * 1000, log_level=3, environment=None,
                  program=None):
         self.log = tempfile.TemporaryFile("w+")
         self.parent, parent = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -133,7 +133,8 @@ class Session:
                 os.close(fd)
 
     def go(self):
-        self.tell("go", unused=0)
+        with contextlib.suppress(BrokenPipeError):  # over already; its words are still to be heard
+            self.tell("go", unused=0)
 
     def hear(self, patience=PATIENCE):
         """The next message to core: name, fields, and content of the memfd; None at the end."""
@@ -141,7 +142,8 @@ class Session:
         try:
             frame, fds, _, _ = socket.recv_fds(self.core, 70000, 1)
         except ConnectionResetError:
-            return None
+            # Once: it ended with something of ours unread. What it had said is behind that.
+            frame, fds, _, _ = socket.recv_fds(self.core, 70000, 1)
         if not frame:
             return None
         name, fields = decode(frame)
@@ -194,7 +196,7 @@ class Peer:
     def __init__(self, connection):
         self.connection = connection
         connection.settimeout(PATIENCE)
-        self.data = b""
+        self.data = bytearray()  # which grows without a copy of what is there
 
     def fill(self):
         more = self.connection.recv(65536)
@@ -205,14 +207,15 @@ class Peer:
     def take(self, n):
         while len(self.data) < n:
             self.fill()
-        out, self.data = self.data[:n], self.data[n:]
+        out = bytes(self.data[:n])
+        del self.data[:n]
         return out
 
     def head(self):
         while b"\r\n\r\n" not in self.data:
             self.fill()
-        head, _, self.data = self.data.partition(b"\r\n\r\n")
-        return head.decode()
+        head = self.take(self.data.index(b"\r\n\r\n") + 4)
+        return head[:-4].decode()
 
     def send(self, data):
         self.connection.sendall(data)
@@ -224,7 +227,7 @@ class Peer:
         n = second & 0x7f
         if n >= 126:
             n = int.from_bytes(self.take(2 if n == 126 else 8), "big")
-        mask, payload = self.take(4), bytearray(self.take(n))
+        mask, payload = self.take(4), self.take(n)
         whole = (mask * (n // 4 + 1))[:n]
         plain = int.from_bytes(payload, "big") ^ int.from_bytes(whole, "big")
         return first & 0xf, plain.to_bytes(n, "big")

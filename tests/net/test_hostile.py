@@ -4,7 +4,7 @@
 
 import queue
 import struct
-import time
+import threading
 import unittest
 
 import case
@@ -97,7 +97,7 @@ class Hostile(Case):
                     peer.send(block)
             except TimeoutError:
                 # Now: when the connection ends, the session does too.
-                session, before = started.get(timeout=10)
+                session, before = started.get(timeout=play.PATIENCE)
                 return "held", self.peak(session) - before
             return "taken", None
         session = self.online(script)
@@ -108,6 +108,7 @@ class Hostile(Case):
 
     def test_core_that_does_not_read(self):
         block = frame(TEXT, command("id", "x" * 20000)) * 50
+        started = queue.Queue()
 
         def script(peer):
             peer.connection.settimeout(1)
@@ -115,11 +116,12 @@ class Hostile(Case):
                 for _ in range(200):
                     peer.send(block)
             except TimeoutError:
-                return "held"
-            return "taken"
-        session = self.online(script)
-        self.assertEqual(self.server.join(), "held")
-        self.assertLess(self.peak(session), 40000)
+                return "held", self.peak(started.get(timeout=play.PATIENCE))
+            return "taken", None
+        started.put(self.online(script))
+        verdict, peak = self.server.join()
+        self.assertEqual(verdict, "held")
+        self.assertLess(peak, 40000)
 
     def test_core_breaks_rules(self):
         def results(session):
@@ -131,12 +133,14 @@ class Hostile(Case):
                     lambda s: s.tell("close_session", code=5),
                     lambda s: s.tell("result", id="x", status=0, fd=play.memfd(b"x", seal=False)),
                     results):
-            session = self.online(lambda peer: time.sleep(4))
+            over = threading.Event()
+            session = self.online(lambda peer, over=over: over.wait(play.PATIENCE))
             try:
                 act(session)
             except (BrokenPipeError, ConnectionResetError):
                 pass
             self.assertEqual(session.wait(), 1, session.lines())
+            over.set()
             self.assertIn("broke the rules", session.lines())
 
     @staticmethod

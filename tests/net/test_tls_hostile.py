@@ -69,11 +69,14 @@ class Weak(Case):
 class Stalls(Case):
     """The server's part of the handshake stops within each flight."""
 
-    def stalled(self, version, flight, keep):
-        """A raw server that sends so many bytes of that flight, and then waits."""
+    # All at once, for each takes all of it; and so long, for each must come to its point before.
+    DEADLINE_MS = 5000
+
+    def stall(self, version, flight, keep):
+        """A session, and its raw server that sends so many bytes of that flight, and then waits."""
         def serve(connection):
             incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            tls = self.server.context.wrap_bio(incoming, outgoing, server_side=True)
+            tls = server.context.wrap_bio(incoming, outgoing, server_side=True)
             sent = 0
             while True:
                 try:
@@ -86,23 +89,33 @@ class Stalls(Case):
                     if sent == flight:
                         break
                     sent += 1
-                incoming.write(connection.recv(65536))
+                data = connection.recv(65536)
+                if not data:
+                    raise EOFError("the session gave up before")
+                incoming.write(data)
             return connection.recv(65536)  # until the session gives up
-        session = self.start(None, "login", version=version, raw=serve, timeout_ms=300)
+        session = self.start(None, "login", version=version, raw=serve, connect=False,
+                             timeout_ms=self.DEADLINE_MS)
+        server = self.server
+        session.connect(server.port)
         session.go()
+        return session, server
+
+    def check(self, session, server):
         self.assertIn("handshake", self.ends(session, play.TIMEOUT))
         self.assertEqual(session.parent.recv(100), b"", "no request for the token")
-        self.assertNotIn(b"\x17\x03\x03", self.server.join()[:3], "no application data")
+        self.assertNotIn(b"\x17\x03\x03", server.join()[:3], "no application data")
 
     def test_each(self):
         flights = {ssl.TLSVersion.TLSv1_3: 1, ssl.TLSVersion.TLSv1_2: 2}
-        for version, count in flights.items():
-            for flight in range(count):
-                for name, keep in {"nothing": lambda n: 0, "a byte": lambda n: 1,
-                                   "a header": lambda n: 5, "half": lambda n: n // 2,
-                                   "all but one": lambda n: n - 1}.items():
-                    with self.subTest(version=version, flight=flight, sent=name):
-                        self.stalled(version, flight, keep)
+        parts = {"nothing": lambda n: 0, "a byte": lambda n: 1, "a header": lambda n: 5,
+                 "half": lambda n: n // 2, "all but one": lambda n: n - 1}
+        stalls = [((version, flight, name), self.stall(version, flight, keep))
+                  for version, count in flights.items() for flight in range(count)
+                  for name, keep in parts.items()]
+        for (version, flight, name), (session, server) in stalls:
+            with self.subTest(version=version, flight=flight, sent=name):
+                self.check(session, server)
 
 
 class Floods(Case):

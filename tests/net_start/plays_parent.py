@@ -2,6 +2,7 @@
 """A launcher under test, played by its parent; sockets, proxies and users that tests need."""
 
 import contextlib
+import fcntl
 import functools
 import os
 import pwd
@@ -21,7 +22,7 @@ SANITIZED = os.environ.get("TW_SANITIZED", "0") not in ("", "0", "OFF")
 AS_ROOT = os.geteuid() == 0
 NET_USER, PLAIN_USER = "tw-agent-net", "twlab"
 MODES = ("system", "user") if AS_ROOT else ("user",)
-PATIENCE = 20
+PATIENCE = 60  # for what comes at once, but for a machine that stops for seconds
 PURPOSES = ("probe", "login", "agent")
 RESOLVE, CONNECT, PROXY, TIMEOUT = 0, 1, 2, 12  # enum stage
 
@@ -31,26 +32,49 @@ def user_of(mode):
     if not AS_ROOT:
         return pwd.getpwuid(os.geteuid())
     name = NET_USER if mode == "system" else PLAIN_USER
-    try:
-        return pwd.getpwnam(name)
-    except KeyError:
-        subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", name],
-                       check=True)
-        return pwd.getpwnam(name)
+    options = (["--create-home", "--shell", "/bin/sh"] if name == PLAIN_USER else
+               ["--system", "--no-create-home", "--shell", "/usr/sbin/nologin"])
+    # The lock and the users of the integration tests' harness.
+    with open(os.open("/run/lock/tw-agent-tests", os.O_RDWR | os.O_CREAT, 0o600), "r+",
+              encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            subprocess.run(["useradd", "--user-group", *options, name], check=True)
+            return pwd.getpwnam(name)
 
 
-def listener(host="127.0.0.1", backlog=16):
+def listener(host="127.0.0.1"):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     s = socket.socket(family, socket.SOCK_STREAM)
     s.bind((host, 0))
-    s.listen(backlog)
+    s.listen(16)
     s.settimeout(PATIENCE)
     return s
 
 
-def free_port(host="127.0.0.1"):
-    with listener(host) as s:
-        return s.getsockname()[1]
+@contextlib.contextmanager
+def full_queue(server):
+    """Meanwhile a further connection to the listener gets no answer."""
+    server.listen(0)
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket(server.family))
+            filler.setblocking(False)
+            filler.connect_ex(server.getsockname())
+        if not select.select([server], [], [], PATIENCE)[0]:
+            raise AssertionError("nothing came into the queue")
+        yield
+
+
+@contextlib.contextmanager
+def refusing_port(host="127.0.0.1"):
+    """A port that nobody listens on, nor can get by asking for any."""
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind((host, 0))
+        yield s.getsockname()[1]
 
 
 def children_of(pid):
@@ -296,8 +320,7 @@ def tinyproxy(*lines):
     program = shutil.which("tinyproxy")
     if not program:
         raise unittest.SkipTest("tinyproxy is not installed (apt-get install tinyproxy-bin)")
-    port = free_port()
-    with tempfile.TemporaryDirectory() as directory:
+    with refusing_port() as port, tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "conf")
         with open(path, "w", encoding="utf-8") as file:
             file.write("\n".join([f"Port {port}", "Listen 127.0.0.1", "Timeout 60",

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Peers that say nothing: the attempt ends at its deadline, and earlier when nobody waits."""
 
-import socket
+import contextlib
 import time
 import unittest
 
-from plays_parent import TIMEOUT, Case, each_mode, listener, wait_for
+from plays_parent import TIMEOUT, Case, each_mode, full_queue, listener, wait_for
 
 DEADLINE_MS = 600
+LATEST = 30  # a busy machine may be late; without the deadline nothing ends within a minute
 
 
 class Deadline(Case):
@@ -16,19 +17,16 @@ class Deadline(Case):
         detail = self.fails(launcher, TIMEOUT)
         took = time.monotonic() - start
         self.assertGreaterEqual(took, DEADLINE_MS / 1000)
-        self.assertLess(took, DEADLINE_MS / 1000 + 1)
+        self.assertLess(took, LATEST)
         self.assertIn(f"{DEADLINE_MS} ms", detail)
         return detail
 
     def deaf(self):
-        """A listener whose queue is full: a further connection gets no answer."""
-        server = listener(backlog=0)
-        self.addCleanup(server.close)
-        for _ in range(4):
-            filler = socket.socket()
-            filler.setblocking(False)
-            filler.connect_ex(server.getsockname())
-            self.addCleanup(filler.close)
+        """The port of a listener that answers no further connection."""
+        stack = contextlib.ExitStack()
+        self.addCleanup(stack.close)
+        server = stack.enter_context(listener())
+        stack.enter_context(full_queue(server))
         return server.getsockname()[1]
 
     @each_mode
@@ -53,7 +51,7 @@ class Deadline(Case):
             with peer:
                 self.assertEqual(len(launcher.children()), 2)
                 session.order_exit()
-                wait_for(lambda: not launcher.children(), "the connector's end", 3)
+                wait_for(lambda: not launcher.children(), "the connector's end", LATEST)
                 self.assertNotIn("WARN", launcher.lines())
 
     def test_connector_ends_when_all_is_over(self):
@@ -65,10 +63,10 @@ class Deadline(Case):
             pids = launcher.children()
             self.assertEqual(len(pids), 2)
             launcher.parent.close()
-            self.assertEqual(launcher.wait(3), 0)
+            self.assertEqual(launcher.wait(LATEST), 0)
             session.close()
             for pid in pids:
-                wait_for(lambda pid=pid: gone(pid), f"the end of {pid}", 3)
+                wait_for(lambda pid=pid: gone(pid), f"the end of {pid}")
 
 
 def gone(pid):

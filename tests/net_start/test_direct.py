@@ -7,7 +7,7 @@ import os
 import socket
 import unittest
 
-from plays_parent import CONNECT, Case, each_mode, free_port, listener
+from plays_parent import CONNECT, Case, each_mode, listener, refusing_port
 
 
 def has_ipv6():
@@ -54,14 +54,15 @@ class Direct(Case):
     @each_mode
     def test_refused(self, mode):
         for host in ("127.0.0.1", "localhost"):
-            launcher = self.launcher(mode, host=host, port=free_port())
-            detail = self.fails(launcher, CONNECT, errno.ECONNREFUSED)
+            with refusing_port() as port:
+                launcher = self.launcher(mode, host=host, port=port)
+                detail = self.fails(launcher, CONNECT, errno.ECONNREFUSED)
             self.assertIn("refused", detail)
             self.assertIn(host, detail)
 
     def test_host_that_is_none(self):
         for host in ("a/b", "user@127.0.0.1", "127.0.0.1#", "127.0.0.1:80@x", "a b"):
-            launcher = self.launcher(host=host, port=free_port())
+            launcher = self.launcher(host=host)
             _, outcome = launcher.connect()
             self.assertEqual(outcome[0], "failed")
             self.assertIn("not a host name", outcome[3])

@@ -14,7 +14,7 @@ class Lifetime(Case):
     def test_end_of_file_ends_it(self, mode):
         launcher = self.launcher(mode)
         launcher.parent.close()
-        self.assertEqual(launcher.wait(3), 0)
+        self.assertEqual(launcher.wait(), 0)
         self.assertEqual(launcher.lines(), "")
 
     def test_end_of_file_in_the_middle_of_an_order(self):
@@ -23,7 +23,7 @@ class Lifetime(Case):
         session.born()
         launcher.send(wire.encode("start_session", serial=9, purpose=0), session.token.fileno())
         launcher.parent.close()
-        self.assertEqual(launcher.wait(3), 0)
+        self.assertEqual(launcher.wait(), 0)
 
     def test_signals_of_a_terminal_do_not_end_it(self):
         with listener() as server:

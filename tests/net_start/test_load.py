@@ -40,7 +40,8 @@ class Load(Case):
             print(f"{mode}: order to connected, {SESSIONS} times: median "
                   f"{statistics.median(took):.1f} ms, p99 {took[-SESSIONS // 100]:.1f} ms")
             if not SANITIZED:
-                self.assertLess(statistics.median(took), 50)
+                # A few, and a busy machine's delays in most; a wait for a time-out would be in all.
+                self.assertLess(took[SESSIONS // 10], 150)
 
     def test_no_more_than_may_be_alive(self):
         with listener() as server:

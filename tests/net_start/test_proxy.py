@@ -5,7 +5,7 @@ import errno
 import threading
 import unittest
 
-from plays_parent import (CONNECT, PATIENCE, PROXY, Case, each_mode, free_port, listener,
+from plays_parent import (CONNECT, PATIENCE, PROXY, Case, each_mode, listener, refusing_port,
                           tinyproxy)
 
 
@@ -47,15 +47,15 @@ class Proxy(Case):
         self.assertEqual(outcome, ("failed", PROXY, 407, "the proxy refused: 407"))
 
     def test_target_refused_behind_proxy(self):
-        with tinyproxy() as port:
-            launcher = self.launcher(port=free_port(), proxy=f"http://127.0.0.1:{port}")
+        with tinyproxy() as port, refusing_port() as target:
+            launcher = self.launcher(port=target, proxy=f"http://127.0.0.1:{port}")
             _, outcome = launcher.connect()
             self.assertEqual(outcome[:2], ("failed", PROXY))
             self.assertGreaterEqual(outcome[2], 500)
 
     def test_no_proxy_there(self):
-        with listener() as server:
-            detail = self.fails(self.through(free_port(), server), CONNECT, errno.ECONNREFUSED)
+        with listener() as server, refusing_port() as port:
+            detail = self.fails(self.through(port, server), CONNECT, errno.ECONNREFUSED)
             self.assertIn("the proxy", detail)
 
     def answers(self, reply):

@@ -9,6 +9,7 @@ import tempfile
 
 from . import frames
 from .answers import Reply
+from .events import PATIENCE
 from .pki import Pki
 from .server import Tower
 
@@ -83,21 +84,21 @@ class Control:
             return {"op": op, "ok": False, "error": f"{type(reason).__name__}: {reason}"}
 
     def op_wait_online(self, line):
-        agent = self._tower.wait_online(line.get("timeout", 30), line.get("connection_id"))
+        agent = self._tower.wait_online(line.get("timeout", PATIENCE), line.get("connection_id"))
         return {"connection_id": agent.connection_id, **agent.info}
 
     def op_wait_offline(self, line):
-        self._tower.wait_offline(line.get("timeout", 30), line.get("connection_id"))
+        self._tower.wait_offline(line.get("timeout", PATIENCE), line.get("connection_id"))
 
     def op_run(self, line):
         return _result_json(self._tower.run(line["command"], line.get("id"),
-                                            line.get("timeout", 30)))
+                                            line.get("timeout", PATIENCE)))
 
     def op_send(self, line):
         return {"id": self._tower.send_command(line["command"], line.get("id"))}
 
     def op_result(self, line):
-        return _result_json(self._tower.wait_result(line["id"], line.get("timeout", 30),
+        return _result_json(self._tower.wait_result(line["id"], line.get("timeout", PATIENCE),
                                                     line.get("count", 1)))
 
     def op_text(self, line):

@@ -9,6 +9,7 @@ import ssl
 import struct
 
 from . import frames
+from .events import PATIENCE
 
 KEY = base64.b64encode(b"0123456789abcdef").decode()
 
@@ -18,7 +19,7 @@ class Client:
 
     def __init__(self, tower, *, host="127.0.0.1", tls=True, version=None):
         self.token = tower.token
-        self.sock = socket.create_connection((host, tower.port), timeout=60)
+        self.sock = socket.create_connection((host, tower.port), timeout=PATIENCE)
         if tls:
             context = ssl.create_default_context(cafile=tower.ca)
             context.set_alpn_protocols(["http/1.1"])
@@ -99,7 +100,7 @@ class Client:
         """
         poller = select.poll()
         poller.register(self.sock, select.POLLRDHUP)
-        if poller.poll(60_000)[0][1] & select.POLLERR:
+        if poller.poll(PATIENCE * 1000)[0][1] & select.POLLERR:
             return "rst"
         try:
             while self.sock.recv(65536):

@@ -6,6 +6,7 @@ import threading
 import uuid
 
 from . import frames
+from .events import PATIENCE
 
 
 class Result:
@@ -84,6 +85,12 @@ class Conversation:
         return (self.info is not None and not self.ended and self.close_sent is None
                 and self.close_received is None)
 
+    def over(self, hold_dead):
+        """Whether it has ended, though its own thread may not have come to that yet."""
+        if self.close_sent or self.close_received:
+            return True
+        return not hold_dead and self.transport.peer_is_gone()
+
     # Commands.
 
     def send_command(self, command, id=None):
@@ -96,7 +103,7 @@ class Conversation:
         self.transport.send(frames.text(message))
         return id
 
-    def run(self, command, id=None, timeout=60):
+    def run(self, command, id=None, timeout=PATIENCE):
         """Sends a command-request and waits for the response that follows it."""
         before = 0 if id is None else len(self.tower.results(id))
         id = self.send_command(command, id)

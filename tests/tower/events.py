@@ -8,6 +8,8 @@ import threading
 import time
 
 _ABSENT = object()
+# Of a wait: a machine that runs tests may be slow, or stop for seconds.
+PATIENCE = 60
 
 
 class Event:
@@ -90,7 +92,7 @@ class EventLog:
     def count(self, kind, after=0, **fields):
         return len(self.list(kind, after, **fields))
 
-    def wait_for(self, predicate, timeout=60, after=0, what="event"):
+    def wait_for(self, predicate, timeout=PATIENCE, after=0, what="event"):
         """The first event at or after position `after` for which predicate(event) is true."""
         deadline = time.monotonic() + timeout
         position = after
@@ -102,12 +104,12 @@ class EventLog:
                 position = self._dropped + len(self._events)
                 self._wait(deadline, what)
 
-    def wait(self, kind, timeout=60, after=0, **fields):
+    def wait(self, kind, timeout=PATIENCE, after=0, **fields):
         """The first event of this kind whose data equal `fields`."""
         return self.wait_for(lambda event: event.matches(kind, fields), timeout, after,
                              f"{kind} {fields or ''}")
 
-    def wait_until(self, condition, timeout=60, what="condition"):
+    def wait_until(self, condition, timeout=PATIENCE, what="condition"):
         """Waits until condition() is true, and returns its value."""
         deadline = time.monotonic() + timeout
         with self.changed:

@@ -21,6 +21,9 @@ copy_extensions = copy
 commonName = supplied
 """
 
+# Long before and long after any test: a clock that is set back must not make one invalid.
+_START, _END = "20200101000000Z", "20490101000000Z"
+
 _KEYS = {
     "ec": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
     "rsa": ["-newkey", "rsa:2048"],
@@ -65,7 +68,7 @@ class Pki:
         return self.make("other-ca", issuer="other-authority")
 
     def make(self, name, *, names=("DNS:localhost", "IP:127.0.0.1", "IP:::1"), key="ec",
-             start="20200101000000Z", end="20490101000000Z", issuer="ca"):
+             start=_START, end=_END, issuer="ca"):
         """Issues a server certificate; the same name gives the same certificate again."""
         if name in self._made:
             return self._made[name]
@@ -88,14 +91,18 @@ class Pki:
     def _authority(self, name):
         if name in self._made:
             return self._made[name]
-        self._openssl("req", "-x509", *_KEYS["ec"], "-nodes", "-keyout", f"{name}.key",
-                      "-out", f"{name}.pem", "-days", "3650", "-subj", f"/CN=Test {name}",
-                      "-addext", "basicConstraints=critical,CA:TRUE",
-                      "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         with open(self._path(f"{name}.cnf"), "w", encoding="ascii") as config:
             config.write(_CA_CONFIG.format(name=name))
         with open(self._path(f"{name}.index"), "w", encoding="ascii"):
             pass
+        self._openssl("req", "-new", *_KEYS["ec"], "-nodes", "-keyout", f"{name}.key",
+                      "-out", f"{name}.csr", "-subj", f"/CN=Test {name}",
+                      "-addext", "subjectKeyIdentifier=hash",
+                      "-addext", "basicConstraints=critical,CA:TRUE",
+                      "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+        self._openssl("ca", "-batch", "-notext", "-selfsign", "-config", f"{name}.cnf",
+                      "-keyfile", f"{name}.key", "-in", f"{name}.csr", "-out", f"{name}.pem",
+                      "-startdate", _START, "-enddate", _END)
         return self._remember(name)
 
     def _remember(self, name):

@@ -11,7 +11,7 @@ import time
 from .answers import Reply, Script, Upgrade, error
 from .connection import Connection
 from .conversation import Result
-from .events import EventLog
+from .events import PATIENCE, EventLog
 from .rest import Rest
 
 _BASE = "/api"
@@ -65,7 +65,7 @@ class Tower:
         self._agents = []
         self._results = collections.defaultdict(list)
         self._sent_at = {}
-        self._holder = None
+        self._places = []
         self._listeners = []
         self._acceptor = None
         self._wake = None
@@ -86,9 +86,9 @@ class Tower:
             connection.transport.end("rst")
         for _, thread in connections:
             thread.join(5)
-        if self._holder is not None:
-            self._holder.close()
-            self._holder = None
+        for place in self._places:
+            place.close()
+        self._places = []
 
     def __enter__(self):
         return self.start()
@@ -117,7 +117,7 @@ class Tower:
         self._context = context
 
     def stop_listening(self):
-        """Connections are refused from now on; those that are open stay."""
+        """Connections are refused from now on; those that are open stay, and so does the port."""
         if self._acceptor is None:
             return
         os.eventfd_write(self._wake, 1)
@@ -128,30 +128,29 @@ class Tower:
         os.close(self._wake)
 
     def start_listening(self):
-        """Listens, on the same port as before: nobody else gets it while we do not."""
-        if self._holder is None:
-            self._holder = self._bind(socket.AF_INET, "127.0.0.1")
-            self.port = self._holder.getsockname()[1]
-        self._listeners = [self._listen(socket.AF_INET, "127.0.0.1")]
-        if self._ipv6:
-            self._listeners.append(self._listen(socket.AF_INET6, "::1"))
+        """Listens, on the same port as before."""
+        addresses = [(socket.AF_INET, "127.0.0.1")]
+        addresses += [(socket.AF_INET6, "::1")] if self._ipv6 else []
+        if not self._places:
+            # They never listen, and keep others off the port while nobody does.
+            for family, address in addresses:
+                self._places.append(self._bind(family, address))
+                self.port = self._places[0].getsockname()[1]
+        self._listeners = [self._bind(family, address) for family, address in addresses]
+        for listener in self._listeners:
+            listener.listen(128)
+            listener.setblocking(False)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC)
         self._acceptor = threading.Thread(target=self._accept, name="tower accept", daemon=True)
         self._acceptor.start()
 
     def _bind(self, family, address):
-        bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.bind((address, self.port))
-        return bound
-
-    def _listen(self, family, address):
-        listener = self._bind(family, address)
-        listener.listen(128)
-        listener.setblocking(False)
-        return listener
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, self.port))
+        return sock
 
     def _accept(self):
         poller = select.poll()
@@ -230,7 +229,8 @@ class Tower:
         with self._lock:
             self._agents.append(conversation)
             holder, until = self._holders.get(conversation.key, (None, 0))
-            held = holder is not None and (until is None or time.monotonic() < until)
+            held = holder is not None and (not holder.over(self.hold_dead) if until is None
+                                           else time.monotonic() < until)
             if held and self.refuse_duplicates:
                 return False
             self._holders[conversation.key] = (conversation, None)
@@ -264,13 +264,13 @@ class Tower:
     def is_online(self, connection_id):
         return self._online(connection_id, None) is not None
 
-    def wait_online(self, timeout=60, connection_id=None, newer_than=None):
+    def wait_online(self, timeout=PATIENCE, connection_id=None, newer_than=None):
         """The conversation of an agent that has sent its info; `newer_than` waits for the next
         one after that conversation."""
         return self.events.wait_until(lambda: self._online(connection_id, newer_than), timeout,
                                       "agent online")
 
-    def wait_offline(self, timeout=60, connection_id=None):
+    def wait_offline(self, timeout=PATIENCE, connection_id=None):
         self.events.wait_until(lambda: self._online(connection_id, None) is None, timeout,
                                "agent offline")
 
@@ -279,7 +279,7 @@ class Tower:
     def send_command(self, command, id=None):
         return self._connected().send_command(command, id)
 
-    def run(self, command, id=None, timeout=60):
+    def run(self, command, id=None, timeout=PATIENCE):
         return self._connected().run(command, id, timeout)
 
     def results(self, id):
@@ -287,7 +287,7 @@ class Tower:
         with self._lock:
             return list(self._results.get(id, ()))
 
-    def wait_result(self, id, timeout=60, count=1):
+    def wait_result(self, id, timeout=PATIENCE, count=1):
         """The response number `count` with this id, on whichever connection it comes."""
         return self.events.wait_until(
             lambda: len(self._results.get(id, ())) >= count and self._results[id][count - 1],
@@ -324,10 +324,10 @@ class Tower:
     def mark(self):
         return self.events.mark()
 
-    def wait_for(self, predicate, timeout=60, after=0):
+    def wait_for(self, predicate, timeout=PATIENCE, after=0):
         return self.events.wait_for(predicate, timeout, after)
 
-    def wait_event(self, kind, timeout=60, after=0, **fields):
+    def wait_event(self, kind, timeout=PATIENCE, after=0, **fields):
         """The first event of this kind with these values, from position `after` on."""
         return self.events.wait(kind, timeout, after, **fields)
 

@@ -78,6 +78,15 @@ class Transport:
         poller.register(self._sock, select.POLLIN)
         return bool(poller.poll(timeout * 1000))
 
+    def peer_is_gone(self):
+        """Whether the peer has ended the connection; a paused side does not notice."""
+        with self._state_lock:
+            if self._finished:
+                return True
+            poller = select.poll()
+            poller.register(self._sock, select.POLLRDHUP)
+            return self._gate.is_set() and bool(poller.poll(0))
+
     def throttle(self, bytes_per_second):
         """Reads no faster than this; None lifts the limit."""
         self._rate = bytes_per_second
