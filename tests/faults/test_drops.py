@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 
-from faults import FaultCase, lines_of, main, say
+from faults import FaultCase, lines_of, main, newest_session, say
 from harness import TIMEOUT
 from support import wait_status
 
