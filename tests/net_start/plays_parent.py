@@ -300,7 +300,7 @@ class Case(unittest.TestCase):
     def connects(self, launcher, server):
         """Orders a session; its socket carries bytes to the listener."""
         session, outcome = launcher.connect()
-        self.assertEqual(outcome[0], "connected", outcome)
+        self.assertEqual(outcome[0], "connected", (outcome, launcher.lines()))
         peer, _ = server.accept()
         self.carries_bytes(outcome[1], peer)
         return session
@@ -308,7 +308,7 @@ class Case(unittest.TestCase):
     def fails(self, launcher, stage, code=None):
         """Orders a session; its connection fails at this stage. Returns the detail."""
         _, outcome = launcher.connect()
-        self.assertEqual(outcome[:2], ("failed", stage), outcome)
+        self.assertEqual(outcome[:2], ("failed", stage), (outcome, launcher.lines()))
         if code is not None:
             self.assertEqual(outcome[2], code, outcome)
         return outcome[3]
