@@ -38,14 +38,14 @@ SERVICE_USERS = ("tw-agent", "tw-agent-net")
 MODES = ("system", "user")
 TOKEN = "tw-test-token-4f0c9d1e7ab84c52"
 
+os.umask(0o022)  # whatever that of who runs the tests: agents and users read what we write
 _F_SETPIPE_SZ = 1031  # Python has it since 3.10
 _PASSED_ON = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "TZ")
 
 
 @contextlib.contextmanager
 def users_locked():
-    """Whoever changes users or groups of this machine takes turns: test files run side by side,
-    and neither useradd nor its kin can be relied on to wait for another one."""
+    """Whoever changes users or groups takes turns: useradd and its kin do not wait for ever."""
     with open(os.open("/run/lock/tw-agent-tests", os.O_RDWR | os.O_CREAT, 0o600), "r+",
               encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
