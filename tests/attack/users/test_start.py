@@ -81,7 +81,10 @@ class Starts(UsersCase):
         for _ in range(count):
             conversation = self.tower.agent
             agent = self.start_agent(token=self.token, **options)
-            self.tower.wait_online(TIMEOUT, newer_than=conversation)
+            try:
+                self.tower.wait_online(TIMEOUT, newer_than=conversation)
+            except TimeoutError as reason:
+                self.fail(f"{reason}\n{agent.processes()}\nThe agent's log:\n{agent.log}")
             processes = agent.processes()
             log = agent.log
             self.wiped(processes)
