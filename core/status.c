@@ -32,10 +32,11 @@ void status_write(struct core *core)
     core->status_ms = clock_ms();
     event_del(core->status_timer);
     buf_init(&text, TEXT_MAX);
-    status_format(core, &text);
-    write_one(core->state_dirfd, "status.json", 0600, &text, &core->status_failed);
     metrics_format(core, &text);
     write_one(core->metrics_dirfd, c->metrics_name, c->metrics_mode, &text, &core->metrics_failed);
+    /* The last: whoever waits for it finds both of the same moment. */
+    status_format(core, &text);
+    write_one(core->state_dirfd, "status.json", 0600, &text, &core->status_failed);
 }
 
 void status_changed(struct core *core)

@@ -23,9 +23,9 @@ VICTIMS = {"parent": ("tw-agent", -signal.SIGKILL), "core": ("tw-agent-core", 7)
            "connector": ("tw-agent-net-connect", None)}
 LASTING = ("parent", "core", "exec", "launcher")
 BIG = 9 * MIB
-# Twice that without a sign of life, and the link would be taken for dead before the kill. Proofs do
-# not wait for it: they come within a second.
-HEARTBEAT = "10s"
+# Twice that without a sign of life, and the link would be taken for dead before the kill; each test waits for
+# some of them, as they prove what has arrived.
+HEARTBEAT, BIG_HEARTBEAT = "2s", "5s"
 # To see a file that is being written: the share that a nice writer gets of our processor is small.
 NICEST, LOOKS = 19, 30
 # An answer is known by its exit status and a piece of its output.
@@ -121,7 +121,7 @@ class Kill(FaultCase):
 
     def sending(self):
         """The result is larger than what the kernel buffers, and the Tower does not read."""
-        agent = self.begin(args=("--heartbeat", HEARTBEAT))
+        agent = self.begin(args=("--heartbeat", BIG_HEARTBEAT))
         conversation = self.tower.agent
         conversation.pause_reading()
         self.big("big")
@@ -148,7 +148,7 @@ class Kill(FaultCase):
 
     def spooling(self):
         """The result is being written to disk: its file is there, and not whole."""
-        agent = self.begin(args=("--heartbeat", HEARTBEAT))
+        agent = self.begin(args=("--heartbeat", BIG_HEARTBEAT))
         with self.slow_writer(agent.process("tw-agent-core")):
             self.kill_at_part_of_a_file(agent)
         return agent
