@@ -108,8 +108,6 @@ class Demo:
     def processes(self):
         out = self.out
         out.chapter("Its processes, as the kernel reports them")
-        # Those by which it attacks itself, a second after its start, come and go.
-        self.agent.wait_log("attestation: [0-9]+ attacks")
         out.say(f"{'PID':>7} {'user':<13} {'capabilities':<12} {'no new privs':<12} "
                 f"{'filters':<7} {'traceable':<9} program")
         self.agent.wait_log("attestation: [0-9]+ attacks")  # whose processes come and go

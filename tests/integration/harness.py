@@ -25,6 +25,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests"))
 
+from accounts import RUN_AS, SERVICE_USERS, ensure_users, users_locked  # noqa: E402, F401
 from installed import installed  # noqa: E402
 from processes import Process, process_tree  # noqa: E402, F401
 from tower import Pki, Tower  # noqa: E402
@@ -34,35 +35,11 @@ PROGRAM = os.path.join(installed(BUILD), "bin", "tw-agent")
 CONTROL = os.path.join(os.path.dirname(PROGRAM), "tw-agentctl")
 TIMEOUT = 60  # sanitizer builds run in parallel on slow machines, which stand still at times
 AS_ROOT = os.geteuid() == 0
-RUN_AS = "twlab"
-SERVICE_USERS = ("tw-agent", "tw-agent-net")
 MODES = ("system", "user")
 TOKEN = "tw-test-token-4f0c9d1e7ab84c52"
 
 os.umask(0o022)  # whatever that of who runs the tests: agents and users read what we write
-_F_SETPIPE_SZ = 1031  # Python has it since 3.10
 _PASSED_ON = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "TZ")
-
-
-@contextlib.contextmanager
-def users_locked():
-    """Whoever changes users or groups takes turns: useradd and its kin do not wait for ever."""
-    with open(os.open("/run/lock/tw-agent-tests", os.O_RDWR | os.O_CREAT, 0o600), "r+",
-              encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def ensure_users():
-    """Creates the users of system mode where they are missing; for root."""
-    with users_locked():
-        for name in (*SERVICE_USERS, RUN_AS):
-            with contextlib.suppress(KeyError):
-                pwd.getpwnam(name)
-                continue
-            options = (["--create-home", "--shell", "/bin/sh"] if name == RUN_AS else
-                       ["--system", "--no-create-home", "--shell", "/usr/sbin/nologin"])
-            subprocess.run(["useradd", "--user-group", *options, name], check=True)
 
 
 @functools.lru_cache(maxsize=None)
@@ -229,9 +206,9 @@ class Agent:
         hidden = {process.pid for process in probes}
         hidden |= {process.pid for process in tree if process.comm == "sh"
                    and process.pid in {probe.ppid for probe in probes}}
-        argv = {process.pid: process.argv for process in tree}
+        names = {process.pid: process.comm for process in tree}
         hidden |= {process.pid for process in tree if process.comm.startswith("tw-agent")
-                   and argv.get(process.ppid) == process.argv}
+                   and names.get(process.ppid) == process.comm}
         return [process for process in tree if process.pid not in hidden
                 and process.argv[1:] != [b"trial"]
                 and (process.comm, process.state) != ("tw-agent-net-se", "Z")]
@@ -240,9 +217,6 @@ class Agent:
         """The one process of that name (the kernel keeps 15 characters of it)."""
         tree = self.processes()
         found = [process for process in tree if process.comm == comm[:15]]
-        # A child that has not become its program yet still has its parent's name.
-        pids = {process.pid for process in found}
-        found = [process for process in found if process.ppid not in pids]
         if len(found) != 1:
             raise AssertionError(f"{len(found)} processes {comm} in {tree}")
         return found[0]
@@ -327,7 +301,7 @@ class Agent:
         reading, writing = os.pipe()
         # The agent drops a line for which there is no room, and this process may be busy.
         with contextlib.suppress(PermissionError):  # a plain user may have too many
-            fcntl.fcntl(writing, _F_SETPIPE_SZ, 1 << 20)
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 1 << 20)
         self.popen = subprocess.Popen(self.command, env=environment, cwd=self.home,
                                       stdin=subprocess.DEVNULL, stdout=writing, stderr=writing,
                                       pass_fds=descriptors, **identity)

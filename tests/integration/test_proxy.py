@@ -5,7 +5,6 @@
 import os
 import queue
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -13,25 +12,18 @@ import threading
 import harness
 from harness import TIMEOUT, TowerCase, give, modes
 from support import read_status
+from tower.ports import reserve
 
 PASSWORD = "pr0xy%50ass9"  # as it stands in a URL; decoding is part of the test
 PLAIN_PASSWORD = "pr0xyPass9"
-
-
-def own_port():
-    """A port and what keeps it ours: no other program can bind it, and tinyproxy, which shares it
-    as SO_REUSEADDR lets those do that do not listen, can."""
-    holder = socket.socket()
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    holder.bind(("127.0.0.1", 0))
-    return holder.getsockname()[1], holder
 
 
 class Proxy:
     """A tinyproxy on loopback, with the tunnels that it was asked for."""
 
     def __init__(self, program, *lines):
-        self.port, self._holder = own_port()
+        self._place = reserve()  # tinyproxy can share it
+        self.port = self._place.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.directory = tempfile.TemporaryDirectory(prefix="tw-proxy-", dir="/tmp")
         path = os.path.join(self.directory.name, "conf")
@@ -60,7 +52,7 @@ class Proxy:
             self._lines.get(timeout=TIMEOUT)
 
     def stop(self):
-        self._holder.close()
+        self._place.close()
         self._process.terminate()
         self._process.wait()
         self._process.stdout.close()
@@ -173,9 +165,8 @@ class Passwords(ProxyCase):
 
 class Failures(ProxyCase):
     def test_no_proxy_there(self):
-        port, holder = own_port()
-        self.addCleanup(holder.close)
-        agent = self.start_agent(args=("--proxy", f"http://127.0.0.1:{port}"))
+        place = self.enterContext(reserve())
+        agent = self.start_agent(args=("--proxy", f"http://127.0.0.1:{place.getsockname()[1]}"))
         agent.wait_log("(?i)could not connect to the proxy .*refused")
         self.assertEqual(self.tower.events.list("tcp-accept"), [], "never around the proxy")
 

@@ -16,6 +16,10 @@ import subprocess
 import sys
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from tower.ports import reserve  # noqa: E402
+
 PACKAGE = "kosoku==0.1.0"
 CASES = 301
 GOOD = {"OK", "INFORMATIONAL"}
@@ -71,15 +75,6 @@ def give_time(environment):
                 file.write(text.replace("killAfter(1)", f"killAfter({PATIENCE})"))
 
 
-def reserved_port():
-    """A socket that never listens: its port is left to a server that says SO_REUSEADDR, as all do,
-    and given to nobody who asks for any."""
-    place = socket.socket()
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    place.bind(("127.0.0.1", 0))
-    return place
-
-
 def wait_for(port, server):
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
@@ -97,7 +92,7 @@ def run(echo, directory):
     """The report: case → what the server makes of it."""
     program, reports = install(directory), os.path.join(directory, "reports")
     shutil.rmtree(reports, ignore_errors=True)
-    place = reserved_port()
+    place = reserve()
     port = place.getsockname()[1]
     server = subprocess.Popen([program, "-m", "fuzzingserver", "-x", "12.*", "-x", "13.*",
                                "-o", reports, f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL)

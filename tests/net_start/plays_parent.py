@@ -2,7 +2,6 @@
 """A launcher under test, played by its parent; sockets, proxies and users that tests need."""
 
 import contextlib
-import fcntl
 import functools
 import os
 import pwd
@@ -11,16 +10,23 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
 
 import wire
 
+_TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [_TESTS, os.path.join(_TESTS, "integration")]
+
+from accounts import RUN_AS, ensure_users  # noqa: E402
+from tower.ports import reserve  # noqa: E402
+
 TREE = os.environ.get("TW_NET_START", "")
 SANITIZED = os.environ.get("TW_SANITIZED", "0") not in ("", "0", "OFF")
 AS_ROOT = os.geteuid() == 0
-NET_USER, PLAIN_USER = "tw-agent-net", "twlab"
+NET_USER, PLAIN_USER = "tw-agent-net", RUN_AS
 MODES = ("system", "user") if AS_ROOT else ("user",)
 PATIENCE = 60  # for what comes at once, but for a machine that stops for seconds
 PURPOSES = ("probe", "login", "agent")
@@ -32,17 +38,8 @@ def user_of(mode):
     if not AS_ROOT:
         return pwd.getpwuid(os.geteuid())
     name = NET_USER if mode == "system" else PLAIN_USER
-    options = (["--create-home", "--shell", "/bin/sh"] if name == PLAIN_USER else
-               ["--system", "--no-create-home", "--shell", "/usr/sbin/nologin"])
-    # The lock and the users of the integration tests' harness.
-    with open(os.open("/run/lock/tw-agent-tests", os.O_RDWR | os.O_CREAT, 0o600), "r+",
-              encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            subprocess.run(["useradd", "--user-group", *options, name], check=True)
-            return pwd.getpwnam(name)
+    ensure_users()
+    return pwd.getpwnam(name)
 
 
 def listener(host="127.0.0.1"):
@@ -69,12 +66,9 @@ def full_queue(server):
 
 
 @contextlib.contextmanager
-def refusing_port(host="127.0.0.1"):
-    """A port that nobody listens on, nor can get by asking for any."""
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind((host, 0))
-        yield s.getsockname()[1]
+def refusing_port():
+    with reserve() as place:
+        yield place.getsockname()[1]
 
 
 def children_of(pid):

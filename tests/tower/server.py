@@ -12,6 +12,7 @@ from .answers import Reply, Script, Upgrade, error
 from .connection import Connection
 from .conversation import Result
 from .events import PATIENCE, EventLog
+from .ports import reserve
 from .rest import Rest
 
 _BASE = "/api"
@@ -129,28 +130,19 @@ class Tower:
 
     def start_listening(self):
         """Listens, on the same port as before."""
-        addresses = [(socket.AF_INET, "127.0.0.1")]
-        addresses += [(socket.AF_INET6, "::1")] if self._ipv6 else []
+        addresses = ["127.0.0.1", "::1"] if self._ipv6 else ["127.0.0.1"]
         if not self._places:
             # They never listen, and keep others off the port while nobody does.
-            for family, address in addresses:
-                self._places.append(self._bind(family, address))
+            for address in addresses:
+                self._places.append(reserve(address, self.port))
                 self.port = self._places[0].getsockname()[1]
-        self._listeners = [self._bind(family, address) for family, address in addresses]
+        self._listeners = [reserve(address, self.port) for address in addresses]
         for listener in self._listeners:
             listener.listen(128)
             listener.setblocking(False)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC)
         self._acceptor = threading.Thread(target=self._accept, name="tower accept", daemon=True)
         self._acceptor.start()
-
-    def _bind(self, family, address):
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((address, self.port))
-        return sock
 
     def _accept(self):
         poller = select.poll()
