@@ -10,6 +10,7 @@ import shutil
 import signal
 import stat
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
                                 "integration"))
@@ -18,6 +19,8 @@ from support import alarms, public_directory, status_file, wait_status  # noqa: 
 
 _AGENT = ("environ", "memory", "descriptors", "trace", "copy", "steal", "signal", "limits",
           "priority", "scheduling")
+# A command that looks for a probe without a pause meets one in the first of its attestations.
+TO_MEET = 300
 _MEMBER = ("member_environ", "member_memory", "member_descriptors")
 
 
@@ -149,13 +152,19 @@ class Attestation(TowerCase):
         a second one."""
         agent = self.online_agent(token_by="fd", args=("--isolate", "read-only"))
         self.attested(agent)
-        self.tower.agent.send_command("while :; do for p in /proc/[0-9]*; do "
-                                      "read -r pid name state parent rest 2>/dev/null < $p/stat && "
-                                      "[ $name = '(tw-agent-probe)' ] && [ $parent = $PPID ] && "
-                                      "kill -STOP ${p#/proc/} && echo stopped && exit; done; done",
+        # One that has ended can be signalled as well: only the state T holds it.
+        self.tower.agent.send_command("while :; do "
+                                      "read -r all < /proc/$PPID/task/$PPID/children\n"
+                                      "for p in $all; do "
+                                      "read -r pid name state rest 2>/dev/null < /proc/$p/stat && "
+                                      "[ $name = '(tw-agent-probe)' ] && kill -STOP $p && "
+                                      "while read -r pid name state rest 2>/dev/null "
+                                      "< /proc/$p/stat && [ $state != Z ] && [ $state != X ]; do "
+                                      "[ $state = T ] && echo stopped && exit; done; done; done",
                                       id="stopper")
-        report = {"result": "ok"}
+        report, end = {"result": "ok"}, time.monotonic() + TO_MEET
         while report["result"] == "ok":  # until it met one
+            self.assertLess(time.monotonic(), end, "no probe was stopped")
             mark = agent.log_mark()
             agent.signal(signal.SIGUSR2)
             report = self.attested(agent, after=mark)

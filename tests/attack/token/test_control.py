@@ -17,6 +17,8 @@ from scanner import scan, token_patterns
 from tower import Tower
 
 _OFFLINE = 400
+# Looks at a program that waits; each pause is longer than the one before.
+PAUSES = 8
 
 
 class Control(TokenCase):
@@ -84,8 +86,12 @@ class Control(TokenCase):
             # Each attempt has a connection of its own; the pause behind the third is 2 s long.
             for _ in range(3):
                 mark = self.offline(mark)
-            while not self.look_in_pause(popen, mark, way):
+            for _ in range(PAUSES):
+                if self.look_in_pause(popen, mark, way):
+                    break
                 mark = self.offline(mark)
+            else:
+                self.fail(f"token by {way}: each look took longer than a pause")
             popen.kill()
             popen.wait()
 
