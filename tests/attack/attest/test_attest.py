@@ -14,14 +14,24 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
                                 "integration"))
-from harness import AS_ROOT, BUILD, TowerCase, give, main, modes  # noqa: E402
+from harness import AS_ROOT, BUILD, TO_MEET, TowerCase, give, main, modes  # noqa: E402
 from support import alarms, public_directory, status_file, wait_status  # noqa: E402
 
 _AGENT = ("environ", "memory", "descriptors", "trace", "copy", "steal", "signal", "limits",
           "priority", "scheduling")
-# A command that looks for a probe without a pause meets one in the first of its attestations.
-TO_MEET = 300
 _MEMBER = ("member_environ", "member_memory", "member_descriptors")
+
+# Stops a probe of its own agent, for the host has others. One that has ended takes signals as well,
+# so it goes on until it sees one in state T.
+STOPPER = """while :; do
+    read -r children < /proc/$PPID/task/$PPID/children
+    for child in $children; do
+        read -r pid name state rest < /proc/$child/stat && [ "$name" = "(tw-agent-probe)" ] || continue
+        [ $state = T ] && echo stopped && exit
+        kill -STOP $child
+    done
+done 2> /dev/null
+"""
 
 
 class Attestation(TowerCase):
@@ -147,21 +157,11 @@ class Attestation(TowerCase):
         self.assertEqual(outcomes["member_environ"], ("denied", None))
 
     def test_stopped_by_a_member(self):
-        """Where signals pass, a command holds the one that is looked at for ever: a probe of its own
-        agent, for the host has others. The agent reports without it, and attacks itself again without
-        a second one."""
+        """Where signals pass, a command holds the one that is looked at for ever. The agent reports
+        without it, and attacks itself again without a second one."""
         agent = self.online_agent(token_by="fd", args=("--isolate", "read-only"))
         self.attested(agent)
-        # One that has ended can be signalled as well: only the state T holds it.
-        self.tower.agent.send_command("while :; do "
-                                      "read -r all < /proc/$PPID/task/$PPID/children\n"
-                                      "for p in $all; do "
-                                      "read -r pid name state rest 2>/dev/null < /proc/$p/stat && "
-                                      "[ $name = '(tw-agent-probe)' ] && kill -STOP $p && "
-                                      "while read -r pid name state rest 2>/dev/null "
-                                      "< /proc/$p/stat && [ $state != Z ] && [ $state != X ]; do "
-                                      "[ $state = T ] && echo stopped && exit; done; done; done",
-                                      id="stopper")
+        self.tower.agent.send_command(STOPPER, id="stopper")
         report, end = {"result": "ok"}, time.monotonic() + TO_MEET
         while report["result"] == "ok":  # until it met one
             self.assertLess(time.monotonic(), end, "no probe was stopped")

@@ -9,7 +9,7 @@ import unittest
 
 from kernels import REDUCED, AttackCase
 import harness
-from harness import AS_ROOT, TIMEOUT, modes
+from harness import AS_ROOT, TIMEOUT, TO_MEET, modes
 
 # Signals every child that a process of the agent has, as soon as it is there: for some seconds, and until
 # it has met enough of them.
@@ -33,9 +33,6 @@ while time.monotonic() < end or done + refused < {enough}:
 print(done, refused)
 END
 """
-
-# A flood meets a command's first moments in its first seconds.
-TO_MEET = 300
 
 
 @unittest.skipUnless(AS_ROOT, "only root can emulate kernels")

@@ -17,7 +17,7 @@ from scanner import scan, token_patterns
 from tower import Tower
 
 _OFFLINE = 400
-# Looks at a program that waits; each pause is longer than the one before.
+# Looks at a program that waits for 2 s or more between two attempts.
 PAUSES = 8
 
 
